@@ -1,0 +1,155 @@
+"""Reading Meta's webhook payloads: which status events one of them carries.
+
+Add here a kind of payload, or a spelling of a field that Meta has been seen to use. Everything is pure; fields that
+nobody knows are kept with the raw payload and refused nowhere.
+Keep out what an event does to a recipient (`folding`).
+
+Source: developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/reference/messages/status.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final, TypeGuard
+
+_MILLISECONDS_FROM: Final = 100_000_000_000
+"""Unix times are seconds; some senders of test data write milliseconds, which are this large since 1973."""
+
+_LARGEST_CODE: Final = 2**31 - 1
+_CODE_AS_TEXT: Final = re.compile(r"[0-9]{1,10}")
+
+_NO_DATABASE_TAKES: Final = re.compile("[\0\ud800-\udfff]")
+"""NUL, which PostgreSQL refuses, and half characters, which have no UTF-8."""
+
+
+class PayloadError(ValueError):
+    """What came is not a webhook payload that status events can be read from."""
+
+
+@dataclass(frozen=True, slots=True)
+class StatusEvent:
+    """One status of one message, as a webhook told it.
+
+    Attributes:
+        wamid: Meta's id of the message.
+        status: sent, delivered, read, failed … as Meta writes it, in lower case.
+        occurred_at: When Meta says that it happened, UTC.
+        error_code: Meta's code of a failure; 0 when there is none.
+        error_text: What Meta says of it.
+        callback_data: What the sender put into `biz_opaque_callback_data`; ours is an attempt's id.
+        raw: The status object as it came, as JSON.
+    """
+
+    wamid: str
+    status: str
+    occurred_at: datetime
+    error_code: int
+    error_text: str | None
+    callback_data: str | None
+    raw: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReadPayload:
+    """The status events of one payload, and what is wrong with those statuses that cannot be read."""
+
+    events: list[StatusEvent]
+    problems: list[str]
+
+
+def read_payload(payload: object) -> ReadPayload:
+    """Reads every status event of a payload: of each entry, each change and each status in it.
+
+    Payloads of another kind (inbound messages, template updates) carry none. One status that cannot be read does not
+    hold up the others.
+
+    Raises:
+        PayloadError: It is no webhook payload at all.
+    """
+    if not isinstance(payload, dict) or not isinstance(payload.get("entry"), list):
+        msg = "not a webhook payload: it has no list named entry"
+        raise PayloadError(msg)
+    read = ReadPayload([], [])
+    for value in _values(payload):
+        for status in _list_in(value, "statuses"):
+            try:
+                read.events.append(_read_status(status))
+            except PayloadError as problem:
+                read.problems.append(str(problem))
+    return read
+
+
+def _values(payload: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for entry in _list_in(payload, "entry"):
+        for change in _list_in(entry, "changes"):
+            value = change.get("value") if isinstance(change, dict) else None
+            if isinstance(value, dict):
+                yield value
+
+
+def _list_in(holder: object, key: str) -> list[Any]:
+    items = holder.get(key) if isinstance(holder, dict) else None
+    return items if isinstance(items, list) else []
+
+
+def _read_status(status: object) -> StatusEvent:
+    if not isinstance(status, dict):
+        msg = "a status is not an object"
+        raise PayloadError(msg)
+    wamid, word = status.get("id"), status.get("status")
+    if isinstance(word, str):
+        word = word.lower()
+    if not _is_word(wamid, 1_000) or not _is_word(word, 40):
+        msg = "a status lacks its id or its status"
+        raise PayloadError(msg)
+    code, text = _read_error(status)
+    callback_data = status.get("biz_opaque_callback_data")
+    return StatusEvent(
+        wamid=wamid,
+        status=word,
+        occurred_at=read_timestamp(status.get("timestamp")),
+        error_code=code,
+        error_text=text,
+        callback_data=callback_data if _is_word(callback_data, 1_000) else None,
+        raw=json.dumps(status, separators=(",", ":")),
+    )
+
+
+def _is_word(value: object, longest: int) -> TypeGuard[str]:
+    """Whether a value is text that the ledger can keep, of at most so many bytes: an index has a bound."""
+    return isinstance(value, str) and not _NO_DATABASE_TAKES.search(value) and 0 < len(value.encode("utf-8")) <= longest
+
+
+def read_timestamp(value: object) -> datetime:
+    """A webhook's time: Unix seconds as a string or a number, milliseconds where it is too large for seconds.
+
+    Raises:
+        PayloadError: It is no such time.
+    """
+    try:
+        number = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else None
+        if number is None:
+            msg = f"a status has no readable timestamp: {value!r}"
+            raise PayloadError(msg)
+        seconds = number / 1000 if number >= _MILLISECONDS_FROM else number
+        return datetime.fromtimestamp(seconds, UTC)
+    except (ValueError, OverflowError, OSError) as error:
+        msg = f"a status has no readable timestamp: {value!r}"
+        raise PayloadError(msg) from error
+
+
+def _read_error(status: dict[str, Any]) -> tuple[int, str | None]:
+    first = next(iter(_list_in(status, "errors")), None)
+    if not isinstance(first, dict):
+        return 0, None
+    text = first.get("title") or first.get("message")
+    return _code_of(first.get("code")), text if _is_word(text, 10_000) else None
+
+
+def _code_of(value: object) -> int:
+    """An error's code; 0 for what is none, or more than a column holds."""
+    if isinstance(value, str) and _CODE_AS_TEXT.fullmatch(value):
+        value = int(value)
+    return value if isinstance(value, int) and abs(value) <= _LARGEST_CODE else 0

@@ -1,0 +1,267 @@
+"""Commands about campaigns: create, edit, delete, activate, pause, resume, cancel, list, show.
+
+Add here a command about a campaign as a whole.
+Keep out its people (`people`), its sending (`sending`) and its figures alone (`delivery`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from campaign_pipeline.interfaces.command_line import output
+from campaign_pipeline.interfaces.command_line.arguments import CampaignArgument, JsonOption, YesOption
+from campaign_pipeline.interfaces.command_line.context import workplace_of
+
+if TYPE_CHECKING:
+    from campaign_pipeline.campaigns.catalogue import Campaign
+    from campaign_pipeline.campaigns.figures import Figures
+    from campaign_pipeline.campaigns.templates import TemplateParameter
+
+PANEL = "Campaigns"
+
+commands = typer.Typer()
+
+_PARAMETER_HELP = "Which list column fills which template parameter; repeat it. Positional templates: 1=COLUMN."
+
+
+@commands.command(
+    rich_help_panel=PANEL,
+    epilog="Example: campaign create 'Spring Sale' --template spring_sale --parameter first_name=name",
+)
+def create(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="As people call it; spring-sale is made of Spring Sale.")],
+    template: Annotated[str, typer.Option("--template", metavar="T", help="The template's name at Meta.")],
+    language: Annotated[str, typer.Option("--language", help="The template's language, as Meta spells it.")] = "en_US",
+    daily_limit: Annotated[int, typer.Option("--daily-limit", help="People of this campaign on one date.")] = 250,
+    priority: Annotated[int, typer.Option("--priority", help="Who goes first; a higher number first.")] = 0,
+    parameter: Annotated[
+        list[str] | None, typer.Option("--parameter", metavar="NAME=COLUMN", help=_PARAMETER_HELP)
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a campaign, in draft."""
+    from campaign_pipeline.campaigns import catalogue, lifecycle
+
+    workplace = workplace_of(ctx)
+    draft = catalogue.CampaignDraft(name, template, language, _parameters(parameter or []), daily_limit, priority)
+    with workplace.ledger.write() as connection:
+        campaign = lifecycle.create(connection, draft, actor=workplace.actor, now=workplace.clock())
+    if as_json:
+        output.print_json(campaign_document(campaign))
+        return
+    output.say(f"{campaign.slug} is made, as a draft. Next: campaign add {campaign.slug} FILE")
+
+
+@commands.command(rich_help_panel=PANEL, epilog="Example: campaign edit spring-sale --daily-limit 500 --priority 10")
+def edit(
+    ctx: typer.Context,
+    campaign: CampaignArgument,
+    name: Annotated[str | None, typer.Option("--name", help="Its short name follows it.")] = None,
+    template: Annotated[str | None, typer.Option("--template", help="The template's name at Meta.")] = None,
+    language: Annotated[str | None, typer.Option("--language", help="As Meta spells it.")] = None,
+    daily_limit: Annotated[int | None, typer.Option("--daily-limit", help="People on one date.")] = None,
+    priority: Annotated[int | None, typer.Option("--priority", help="A higher number goes first.")] = None,
+    parameter: Annotated[
+        list[str] | None,
+        typer.Option("--parameter", metavar="NAME=COLUMN", help=f"{_PARAMETER_HELP} Replaces all there were."),
+    ] = None,
+    no_parameters: Annotated[bool, typer.Option("--no-parameters", help="The template has none.")] = False,
+) -> None:
+    """Change a campaign: a draft in everything, later only its daily limit and priority."""
+    from campaign_pipeline.campaigns import catalogue, lifecycle
+
+    if parameter and no_parameters:
+        message = "--parameter and --no-parameters exclude each other."
+        raise typer.BadParameter(message)
+    change = catalogue.CampaignChange(
+        name=name,
+        template_name=template,
+        template_language=language,
+        parameters=_parameters(parameter or []) if parameter or no_parameters else None,
+        daily_send_limit=daily_limit,
+        priority=priority,
+    )
+    workplace = workplace_of(ctx)
+    with workplace.ledger.write() as connection:
+        edited = lifecycle.edit(connection, campaign, change, actor=workplace.actor, now=workplace.clock())
+    output.say(f"{edited.slug} is changed: {', '.join(sorted(change.given))}.")
+
+
+@commands.command(rich_help_panel=PANEL, epilog="Example: campaign delete spring-sale")
+def delete(ctx: typer.Context, campaign: CampaignArgument, yes: YesOption = False) -> None:
+    """Delete a draft with its lists and audience; what was active once stays."""
+    from campaign_pipeline.campaigns import lifecycle
+
+    workplace = workplace_of(ctx)
+    slug = _slug(ctx, campaign)
+    _ask(f"Delete {slug} with everybody in it?", yes=yes)
+    with workplace.ledger.write() as connection:
+        lifecycle.delete_draft(connection, campaign, actor=workplace.actor, now=workplace.clock())
+    output.say(f"{slug} is deleted.")
+
+
+@commands.command(rich_help_panel=PANEL, epilog="Example: campaign activate spring-sale")
+def activate(ctx: typer.Context, campaign: CampaignArgument, as_json: JsonOption = False) -> None:
+    """Start a draft: its people join the queue, and the plan of days is kept."""
+    from campaign_pipeline.campaigns import lifecycle
+    from campaign_pipeline.campaigns.figures import campaign_figures
+
+    workplace = workplace_of(ctx)
+    with workplace.ledger.write() as connection:
+        active, estimate = lifecycle.activate(
+            connection,
+            campaign,
+            calendar=workplace.settings.calendar,
+            sender_limit=workplace.sender_limit(connection),
+            actor=workplace.actor,
+            now=workplace.clock(),
+        )
+        waiting = campaign_figures(connection, active.id).pending
+        first_date = workplace.first_open_date(connection)
+    if as_json:
+        document = {
+            "campaign": active.slug,
+            "status": active.status,
+            "people": waiting,
+            "estimated_days": estimate.days,
+            "first_send_date": first_date,
+            "estimated_completion_date": estimate.last_date,
+        }
+        output.print_json(document)
+        return
+    output.say(f"{active.slug} is active: {output.people(waiting)}, {output.days(estimate.days)}.")
+    output.say(f"The first batch is that of {first_date}, the last is expected on {estimate.last_date}.")
+
+
+@commands.command(
+    rich_help_panel=PANEL, epilog="Example: campaign pause spring-sale --reason 'the offer has a mistake'"
+)
+def pause(
+    ctx: typer.Context,
+    campaign: CampaignArgument,
+    reason: Annotated[str, typer.Option("--reason", help="Shown wherever the campaign is.")] = "",
+) -> None:
+    """Hold an active campaign before its next message; calls in flight go out."""
+    from campaign_pipeline.campaigns import lifecycle
+
+    workplace = workplace_of(ctx)
+    with workplace.ledger.write() as connection:
+        paused = lifecycle.pause(connection, campaign, actor=workplace.actor, now=workplace.clock(), reason=reason)
+    output.say(f"{paused.slug} is paused ({paused.status_reason}). Go on: campaign resume {paused.slug}")
+
+
+@commands.command(rich_help_panel=PANEL, epilog="Example: campaign resume spring-sale")
+def resume(ctx: typer.Context, campaign: CampaignArgument) -> None:
+    """Take a paused campaign up again; its people are still in their places."""
+    from campaign_pipeline.campaigns import lifecycle
+
+    workplace = workplace_of(ctx)
+    with workplace.ledger.write() as connection:
+        resumed = lifecycle.resume(connection, campaign, actor=workplace.actor, now=workplace.clock())
+    output.say(f"{resumed.slug} is active again.")
+
+
+@commands.command(rich_help_panel=PANEL, epilog="Example: campaign cancel spring-sale")
+def cancel(ctx: typer.Context, campaign: CampaignArgument, yes: YesOption = False) -> None:
+    """End a campaign for good: whoever was not sent to is skipped."""
+    from campaign_pipeline.campaigns import lifecycle
+    from campaign_pipeline.campaigns.figures import campaign_figures
+
+    workplace = workplace_of(ctx)
+    slug = _slug(ctx, campaign)
+    _ask(f"Cancel {slug} for good?", yes=yes)
+    with workplace.ledger.write() as connection:
+        cancelled = lifecycle.cancel(connection, campaign, actor=workplace.actor, now=workplace.clock())
+        figures = campaign_figures(connection, cancelled.id)
+    output.say(f"{slug} is cancelled: {figures.sent:,} sent, {figures.skipped:,} skipped of {figures.total:,}.")
+
+
+@commands.command("list", rich_help_panel=PANEL, epilog="Example: campaign list --json")
+def list_campaigns(ctx: typer.Context, as_json: JsonOption = False) -> None:
+    """Show every campaign with its status and figures."""
+    from campaign_pipeline.campaigns import catalogue
+    from campaign_pipeline.campaigns.figures import campaign_figures
+
+    with workplace_of(ctx).ledger.read() as connection:
+        found = [(each, campaign_figures(connection, each.id)) for each in catalogue.list_all(connection)]
+    if as_json:
+        output.print_json([campaign_document(each, figures) for each, figures in found])
+        return
+    if not found:
+        output.say("There is no campaign yet. Make one: campaign create NAME --template TEMPLATE")
+        return
+    numbers = ("id", "people", "pending", "sent", "delivered", "read", "failed", "progress")
+    output.print_table(
+        ("id", "campaign", "status", *numbers[1:]),
+        (
+            (each.id, each.slug, each.status, f.total, f.pending, f.sent, f.delivered, f.read, f.failed, _percent(f))
+            for each, f in found
+        ),
+        numbers,
+    )
+
+
+@commands.command(rich_help_panel=PANEL, epilog="Example: campaign show spring-sale")
+def show(ctx: typer.Context, campaign: CampaignArgument, as_json: JsonOption = False) -> None:
+    """Show everything about one campaign: settings, figures and lists."""
+    from campaign_pipeline.campaigns import catalogue
+    from campaign_pipeline.campaigns.figures import campaign_figures
+    from campaign_pipeline.interfaces.command_line.overview import lists_of
+
+    workplace = workplace_of(ctx)
+    with workplace.ledger.read() as connection:
+        found = catalogue.find(connection, campaign)
+        figures = campaign_figures(connection, found.id)
+        lists = lists_of(connection, found.id)
+    if as_json:
+        output.print_json({**campaign_document(found, figures), "lists": lists})
+        return
+    parameters = ", ".join(f"{each.name}={each.column}" for each in found.parameters)
+    facts = {
+        "campaign": f"{found.slug} ({found.name}, id {found.id})",
+        "status": found.status + (f": {found.status_reason}" if found.status_reason else ""),
+        "template": f"{found.template_name} ({found.template_language})",
+        "parameters": parameters or "none",
+        "daily limit": found.daily_send_limit,
+        "priority": found.priority,
+        "made": workplace.local(found.created_at),
+        "activated": workplace.local(found.activated_at),
+        "finished": workplace.local(found.finished_at),
+    }
+    output.print_facts(facts)
+    output.print_figures(figures)
+    counts = ("read", "added", "duplicate_in_list", "already_in_campaign", "invalid", "unsubscribed")
+    headings = [count.replace("_", " ") for count in counts]
+    rows = [(each["id"], each["name"], each["state"], *(each[count] for count in counts)) for each in lists]
+    output.print_table(("list", "name", "state", *headings), rows, headings)
+
+
+def campaign_document(campaign: "Campaign", figures: "Figures | None" = None) -> dict[str, object]:
+    """A campaign as programs read it."""
+    document = asdict(campaign)
+    return document if figures is None else {**document, "figures": figures.as_dict()}
+
+
+def _percent(figures: "Figures") -> str:
+    return f"{figures.progress_percentage:.1f} %"
+
+
+def _parameters(texts: Sequence[str]) -> "tuple[TemplateParameter, ...]":
+    from campaign_pipeline.campaigns.templates import TemplateParameter
+
+    return tuple(TemplateParameter.parse(text) for text in texts)
+
+
+def _slug(ctx: typer.Context, campaign: str) -> str:
+    from campaign_pipeline.campaigns import catalogue
+
+    with workplace_of(ctx).ledger.read() as connection:
+        return catalogue.find(connection, campaign).slug
+
+
+def _ask(question: str, *, yes: bool) -> None:
+    if not yes:
+        typer.confirm(question, abort=True, err=True)

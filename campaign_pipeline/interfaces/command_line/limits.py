@@ -1,0 +1,181 @@
+"""Commands about the sender's limit: limit, limit set, limit used-elsewhere.
+
+Add here a command with which a person looks at the limit or says something about it.
+Keep out what holds when: `sending.limits`.
+"""
+
+from dataclasses import asdict
+from datetime import UTC, date, datetime, time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from campaign_pipeline.interfaces.command_line import output
+from campaign_pipeline.interfaces.command_line.arguments import JsonOption, date_from_text
+from campaign_pipeline.interfaces.command_line.context import Workplace, workplace_of
+
+if TYPE_CHECKING:
+    from campaign_pipeline.sending.capacity import Capacity
+    from campaign_pipeline.sending.limits import Limit, UsedElsewhere
+
+PANEL = "The sender's limit"
+
+commands = typer.Typer()
+
+limit = typer.Typer(
+    help="Show how many people may be reached in 24 hours, who said so, and what is used; or set it.",
+    epilog="Example: campaign limit set 2000 --from 2026-03-10",
+    invoke_without_command=True,
+)
+commands.add_typer(limit, name="limit", rich_help_panel=PANEL)
+
+ByOption = Annotated[
+    str | None,
+    typer.Option(
+        "--by", metavar="NAME", help="Who says so; kept in the audit log.", show_default="the user of this machine"
+    ),
+]
+
+
+@limit.callback()
+def show(ctx: typer.Context, as_json: JsonOption = False) -> None:
+    """Show how many people may be reached in 24 hours, who said so, and what is used; or set it."""
+    if ctx.invoked_subcommand is not None:
+        return
+    from campaign_pipeline.sending.capacity import Capacity, capacity_at, sender_id_or_none
+    from campaign_pipeline.sending.limits import history, latest_word, used_elsewhere
+
+    workplace = workplace_of(ctx)
+    now = workplace.clock()
+    with workplace.ledger.read() as connection:
+        word = latest_word(connection, workplace.settings.sender_limit, now)
+        said = history(connection)
+        elsewhere = used_elsewhere(connection, now)
+        sender = sender_id_or_none(connection)
+        capacity = capacity_at(connection, sender, word.people, now) if sender is not None else Capacity(word.people, 0)
+    if as_json:
+        document = {
+            "limit": asdict(word),
+            "used": capacity.used,
+            "used_elsewhere": [asdict(each) for each in elsewhere],
+            "free": capacity.free,
+            "history": [asdict(each) for each in said],
+        }
+        output.print_json(document)
+    else:
+        _tell(workplace, word, capacity, elsewhere)
+        _tell_history(workplace, said, now)
+
+
+@limit.command("set", epilog="Example: campaign limit set 2000 --from 2026-03-10 --by Ada")
+def set_(
+    ctx: typer.Context,
+    people: Annotated[int, typer.Argument(metavar="N", min=0, help="People in 24 hours; 0 stops all sending.")],
+    from_date: Annotated[
+        date | None,
+        typer.Option(
+            "--from", metavar="YYYY-MM-DD", parser=date_from_text, help="From this date on.", show_default="now"
+        ),
+    ] = None,
+    by: ByOption = None,
+) -> None:
+    """Set the limit; it holds until CAMPAIGN_SENDER_LIMIT is changed, or a later word."""
+    from campaign_pipeline.sending.limits import set_limit
+
+    workplace = workplace_of(ctx)
+    now = workplace.clock()
+    effective_from = _beginning(workplace, from_date, now)
+    with workplace.ledger.write() as connection:
+        word = set_limit(
+            connection,
+            people,
+            effective_from,
+            by=workplace.actor if by is None else by,
+            setting=workplace.settings.sender_limit,
+            now=now,
+        )
+    when = "now" if effective_from == now else workplace.local(effective_from)
+    output.say(f"From {when} on, {output.people(word.people)} may be reached in 24 hours, by {word.source}'s word.")
+
+
+@limit.command("used-elsewhere", epilog="Example: campaign limit used-elsewhere 40 --at '2026-03-02 08:30'")
+def used_elsewhere_(
+    ctx: typer.Context,
+    people: Annotated[int, typer.Argument(metavar="N", min=1, help="How many people.")],
+    at: Annotated[
+        str | None,
+        typer.Option(
+            "--at",
+            metavar="TIME",
+            help="When the last of them was reached, in the business's time zone: 08:30, or with its date.",
+            show_default="now",
+        ),
+    ] = None,
+    by: ByOption = None,
+) -> None:
+    """Note people whom another system of the same portfolio has reached; they use capacity for 24 hours."""
+    from campaign_pipeline.sending.limits import note_used_elsewhere
+
+    workplace = workplace_of(ctx)
+    now = workplace.clock()
+    used_at = now if at is None else _moment(workplace, at, now)
+    with workplace.ledger.write() as connection:
+        noted = note_used_elsewhere(connection, people, used_at, by=workplace.actor if by is None else by, now=now)
+    output.say(
+        f"{output.people(noted.people)} reached elsewhere use capacity for 24 hours from {workplace.local(used_at)}."
+    )
+
+
+def _beginning(workplace: Workplace, from_date: date | None, now: datetime) -> datetime:
+    """From when on a limit is meant: the first moment of a date, as the business has it; now, if that is today."""
+    calendar = workplace.settings.calendar
+    if from_date is None or from_date == calendar.date_of(now):
+        return now
+    return datetime.combine(from_date, time.min, tzinfo=calendar.timezone).astimezone(UTC)
+
+
+def _moment(workplace: Workplace, text: str, now: datetime) -> datetime:
+    """A time as a person types it: one of today, one with its date, or one with its offset as programs write it."""
+    calendar = workplace.settings.calendar
+    try:
+        written = (
+            datetime.combine(calendar.date_of(now), time.fromisoformat(text))
+            if ":" in text[:3]
+            else datetime.fromisoformat(text)
+        )
+    except ValueError as error:
+        message = f"a time is written 08:30 or '2026-03-02 08:30', not {text!r}."
+        raise typer.BadParameter(message) from error
+    if written.tzinfo is None:
+        # Of the two that the hour has when clocks go back, the later one: its people are counted longer.
+        written = written.replace(tzinfo=calendar.timezone, fold=1)
+    return written.astimezone(UTC)
+
+
+def _tell(workplace: Workplace, word: "Limit", capacity: "Capacity", elsewhere: "list[UsedElsewhere]") -> None:
+    since = f", since {workplace.local(word.effective_from)}" if word.effective_from is not None else ""
+    output.say(f"Limit  {output.people(word.people)} in 24 hours, by {word.source}{since}")
+    of_these = sum(each.people for each in elsewhere)
+    noted = f", {of_these:,} of them by other systems" if of_these else ""
+    output.say(f"Used   {capacity.used:,}{noted}")
+    output.say(f"Free   {capacity.free:,}")
+    for each in elsewhere:
+        output.say(
+            f"       {output.people(each.people)} elsewhere at {workplace.local(each.used_at)}, by {each.source}"
+        )
+
+
+def _tell_history(workplace: Workplace, said: "list[Limit]", now: datetime) -> None:
+    if not said:
+        return
+    output.say()
+    rows = (
+        (
+            each.people,
+            workplace.local(each.effective_from)
+            + (" (to come)" if each.effective_from is not None and each.effective_from > now else ""),
+            each.source,
+        )
+        for each in said
+    )
+    output.print_table(("limit", "from", "by"), rows, ("limit",))

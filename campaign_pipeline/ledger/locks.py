@@ -1,0 +1,20 @@
+"""A lock that several rooms take, so that PostgreSQL does one thing after the other where SQLite does so in any case.
+
+Add here a lock when two rooms change the same rows. Keep out what is done while it is held.
+"""
+
+from typing import Final
+
+from sqlalchemy import Connection, func, select
+
+_STATES: Final = 7_206_115_332
+
+
+def fold_alone(connection: Connection) -> None:
+    """Lets one transaction at a time bring evidence onto attempts, or move many people; the first of its statements.
+
+    An answer, a status file and a cancelled campaign may be about the same people in different orders, which would be
+    a deadlock on PostgreSQL, or a decision on a state that another is just changing. SQLite has one writer.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(_STATES)))

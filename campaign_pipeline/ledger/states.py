@@ -1,0 +1,113 @@
+"""The states that the ledger's rows can be in, as the words that the database stores.
+
+Add here a state together with its place in a CHECK constraint (a migration) and in the fold of `delivery.folding`.
+Keep out the rules for moving between states: they stand with the room that moves them.
+"""
+
+from enum import StrEnum
+from typing import Final
+
+
+class CampaignStatus(StrEnum):
+    """Where a campaign stands in its life."""
+
+    DRAFT = "draft"
+    ACTIVE = "active"
+    PAUSED = "paused"
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"
+
+
+class RecipientState(StrEnum):
+    """Where one person of one campaign stands."""
+
+    PENDING = "pending"
+    CLAIMED = "claimed"
+    ATTEMPTING = "attempting"
+    ACCEPTED = "accepted"
+    SENT = "sent"
+    DELIVERED = "delivered"
+    READ = "read"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    IN_DOUBT = "in_doubt"
+
+
+UNSETTLED: Final = (
+    RecipientState.PENDING,
+    RecipientState.CLAIMED,
+    RecipientState.ATTEMPTING,
+    RecipientState.IN_DOUBT,
+)
+"""A campaign is completed when nobody is left in one of these."""
+
+
+class SkipReason(StrEnum):
+    """Why a person is skipped for good in one campaign."""
+
+    UNSUBSCRIBED = "unsubscribed"
+    CANCELLED = "campaign_cancelled"
+    REMOVED = "removed"
+
+
+class BatchState(StrEnum):
+    """A batch is open from the moment it is taken until its date is finished; closed is final."""
+
+    OPEN = "open"
+    CLOSED = "closed"
+
+
+class AttemptOutcome(StrEnum):
+    """What is known of one HTTP call."""
+
+    CALLING = "calling"
+    """Written down; the call is being made, or its worker is gone and nobody has noticed yet."""
+    ACCEPTED = "accepted"
+    """WhatsApp has it: an answer with a wamid, or a webhook that names this attempt."""
+    REFUSED = "refused"
+    """A 4xx that carries a Graph error: certainly not accepted."""
+    NOT_SENT = "not_sent"
+    """No byte of the request left this machine: certainly not accepted."""
+    IN_DOUBT = "in_doubt"
+    """The call was made and its answer was lost."""
+    VOIDED = "voided"
+    """A person has said that an attempt in doubt reached nobody."""
+
+
+CERTAINLY_NOT_ACCEPTED: Final = (AttemptOutcome.REFUSED, AttemptOutcome.NOT_SENT)
+"""These attempts use no capacity."""
+
+MAY_BE_REPEATED: Final = (*CERTAINLY_NOT_ACCEPTED, AttemptOutcome.VOIDED)
+"""Only after these may the same person be attempted again; the database refuses a second attempt after any other."""
+
+
+class SubscriptionStatus(StrEnum):
+    """Whether a person wants messages."""
+
+    SUBSCRIBED = "subscribed"
+    UNSUBSCRIBED = "unsubscribed"
+
+
+class RejectionReason(StrEnum):
+    """Why a row of a list did not become a recipient."""
+
+    INVALID = "invalid"
+    DUPLICATE_IN_LIST = "duplicate_in_list"
+    ALREADY_IN_CAMPAIGN = "already_in_campaign"
+    UNSUBSCRIBED = "unsubscribed"
+
+
+class ListState(StrEnum):
+    """How far the reading of a recipient list has come."""
+
+    READING = "reading"
+    DONE = "done"
+    FAILED = "failed"
+
+
+class DeliveryFileState(StrEnum):
+    """How far the ingest of a status file has come."""
+
+    READING = "reading"
+    DONE = "done"
+    REJECTED = "rejected"

@@ -1,0 +1,237 @@
+"""Loading people into the ledger: places in the queue, recipients, consent, rejections, and the list's own row.
+
+Add here a statement that adding people needs; each is a step in its caller's transaction. This is the one place where
+people are loaded in bulk.
+Keep out who is to be added: `sorting` decides that.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import Connection, Integer, func, insert, literal, select, update
+
+from campaign_pipeline.campaigns.errors import CampaignError
+from campaign_pipeline.ledger.bulk import load_new
+from campaign_pipeline.ledger.engine import LedgerError
+from campaign_pipeline.ledger.schema import (
+    campaign_recipients,
+    marketing_campaigns,
+    recipient_lists,
+    recipient_rejections,
+    subscriptions,
+)
+from campaign_pipeline.ledger.states import CampaignStatus, ListState, RecipientState, SubscriptionStatus
+from campaign_pipeline.ledger.upsert import upsert
+from campaign_pipeline.recipients.sorting import Candidate, IntakeCounts, Rejection
+
+ENDED: Final = (CampaignStatus.COMPLETED, CampaignStatus.CANCELLED)
+"""Nobody can be added to such a campaign."""
+
+
+def begin_list(
+    connection: Connection, campaign_id: int, name: str, digest: str | None, kept_as: Path | None, now: datetime
+) -> int:
+    """Makes the list's row, before the first of its people; gives its id."""
+    return connection.execute(
+        insert(recipient_lists)
+        .values(
+            campaign_id=campaign_id,
+            name=name,
+            sha256=digest,
+            kept_as=str(kept_as) if kept_as else None,
+            state=ListState.READING,
+            received_at=now,
+        )
+        .returning(recipient_lists.c.id)
+    ).scalar_one()
+
+
+def end_list(
+    connection: Connection,
+    list_id: int,
+    state: ListState,
+    now: datetime,
+    *,
+    error: str | None = None,
+    rejections_file: Path | None = None,
+) -> None:
+    """Notes how the reading of a list ended."""
+    connection.execute(
+        update(recipient_lists)
+        .where(recipient_lists.c.id == list_id)
+        .values(
+            state=state,
+            error=error,
+            finished_at=now,
+            rejections_file=str(rejections_file) if rejections_file else None,
+        )
+    )
+
+
+def write_counts(connection: Connection, list_id: int, counts: IntakeCounts) -> None:
+    """Notes where the rows of a list have ended so far."""
+    values: dict[str, Any] = counts.as_dict()
+    values["rows_read"] = values.pop("read")
+    connection.execute(update(recipient_lists).where(recipient_lists.c.id == list_id).values(values))
+
+
+def reserve_positions(connection: Connection, campaign_id: int, places: int) -> int:
+    """Takes places at the end of the queue; holds the campaign's row, so that lists are taken in one at a time."""
+    after = connection.execute(
+        update(marketing_campaigns)
+        .where(marketing_campaigns.c.id == campaign_id, marketing_campaigns.c.status.not_in(ENDED))
+        .values(next_position=marketing_campaigns.c.next_position + places)
+        .returning(marketing_campaigns.c.next_position)
+    ).scalar_one_or_none()
+    if after is None:
+        msg = "The campaign ended while the list was being added; the rows that are left were not added."
+        raise CampaignError(msg)
+    return after - places
+
+
+def lists_by_person(connection: Connection, campaign_id: int, keys: Sequence[str]) -> dict[str, int | None]:
+    """Who of some people is in a campaign already, and with which list they came."""
+    rows = connection.execute(
+        select(campaign_recipients.c.person_key, campaign_recipients.c.list_id).where(
+            campaign_recipients.c.campaign_id == campaign_id, campaign_recipients.c.person_key.in_(keys)
+        )
+    )
+    return {row.person_key: row.list_id for row in rows}
+
+
+def unsubscribed_among(connection: Connection, keys: Sequence[str]) -> set[str]:
+    """Who of some people does not want messages."""
+    rows = connection.execute(
+        select(subscriptions.c.person_key).where(
+            subscriptions.c.person_key.in_(keys), subscriptions.c.status == SubscriptionStatus.UNSUBSCRIBED
+        )
+    )
+    return set(rows.scalars())
+
+
+def insert_people(
+    connection: Connection,
+    campaign_id: int,
+    list_id: int,
+    people: Sequence[Candidate],
+    first_position: int,
+    now: datetime,
+) -> None:
+    """Puts people at the end of a campaign's queue, at the places that were reserved for them.
+
+    Raises:
+        LedgerError: The database has left some of them out, though none of them was in the campaign.
+    """
+    loaded = load_new(
+        connection,
+        campaign_recipients,
+        [
+            {
+                "campaign_id": campaign_id,
+                "person_key": person.phone.person_key,
+                "phone": person.phone.e164,
+                "parameters": dict(person.columns),
+                "list_id": list_id,
+                "line_number": person.line_number,
+                "position": position,
+                "state": RecipientState.PENDING.value,
+                "changed_at": now,
+            }
+            for position, person in enumerate(people, start=first_position)
+        ],
+    )
+    if loaded != len(people):
+        msg = (
+            f"The database took {loaded} of {len(people)} people, so nobody of these was added. If it was moved here "
+            "from another one, its counters of ids have to be set to where that one had them."
+        )
+        raise LedgerError(msg)
+
+
+def count_subscribed(connection: Connection) -> int:
+    """How many people are subscribed."""
+    return connection.execute(
+        select(func.count()).where(subscriptions.c.status == SubscriptionStatus.SUBSCRIBED)
+    ).scalar_one()
+
+
+def insert_subscribed(connection: Connection, campaign_id: int, list_id: int, now: datetime) -> int:
+    """Puts everyone who is subscribed, and not in the campaign yet, at the end of its queue; gives how many."""
+    first_position = reserve_positions(connection, campaign_id, count_subscribed(connection))
+    place = func.row_number().over(order_by=(subscriptions.c.changed_at, subscriptions.c.person_key))
+    not_yet_in = ~(
+        select(campaign_recipients.c.id)
+        .where(
+            campaign_recipients.c.campaign_id == campaign_id,
+            campaign_recipients.c.person_key == subscriptions.c.person_key,
+        )
+        .exists()
+    )
+    people_to_add = select(
+        literal(campaign_id),
+        subscriptions.c.person_key,
+        subscriptions.c.phone,
+        literal({}, campaign_recipients.c.parameters.type),
+        literal(list_id),
+        literal(first_position - 1, Integer) + place,
+        literal(RecipientState.PENDING.value),
+        literal(now, campaign_recipients.c.changed_at.type),
+    ).where(subscriptions.c.status == SubscriptionStatus.SUBSCRIBED, not_yet_in)
+    columns = ["campaign_id", "person_key", "phone", "parameters", "list_id", "position", "state", "changed_at"]
+    added = insert(campaign_recipients).from_select(columns, people_to_add)
+    return connection.execute(added, execution_options={"preserve_rowcount": True}).rowcount
+
+
+def note_consent(connection: Connection, people: Sequence[Candidate], source: str, now: datetime) -> None:
+    """An upload counts as consent, with its source kept; what a person has said before stands."""
+    load_new(
+        connection,
+        subscriptions,
+        [
+            _subscription(person, SubscriptionStatus.SUBSCRIBED, source, now)
+            # In one order for every list: two that have the same people would lock each other out on PostgreSQL.
+            for person in sorted(people, key=_by_person)
+        ],
+    )
+
+
+def note_refusals(connection: Connection, rows: Sequence[Candidate | Rejection], source: str, now: datetime) -> None:
+    """A list that says no is the latest word: the person is not sent to by other campaigns either."""
+    refusing = [row for row in rows if isinstance(row, Candidate) and row.refuses]
+    for person in sorted(refusing, key=_by_person):
+        values = _subscription(person, SubscriptionStatus.UNSUBSCRIBED, source, now)
+        upsert(connection, subscriptions, keys={"person_key": values.pop("person_key")}, values=values)
+
+
+def _by_person(person: Candidate) -> str:
+    return person.phone.person_key
+
+
+def _subscription(person: Candidate, status: SubscriptionStatus, source: str, now: datetime) -> dict[str, Any]:
+    return {
+        "person_key": person.phone.person_key,
+        "phone": person.phone.e164,
+        "status": status.value,
+        "source": f"list {source}",
+        "changed_at": now,
+    }
+
+
+def insert_rejections(connection: Connection, list_id: int, rejections: Sequence[Rejection]) -> None:
+    """Keeps the rows that were not added, each with its reason."""
+    load_new(
+        connection,
+        recipient_rejections,
+        [
+            {
+                "list_id": list_id,
+                "line_number": each.line_number,
+                "value": each.value,
+                "reason": each.reason.value,
+                "detail": each.detail,
+            }
+            for each in rejections
+        ],
+    )

@@ -1,0 +1,322 @@
+"""Attempts: each call is admitted and written down before it is made, and settled by what is known after it.
+
+Add here what is written about a single call.
+Keep out what an answer means (`outcomes`), and batches as a whole (`batches`).
+"""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from sqlalchemy import ColumnElement, Connection, Row, Update, case, func, insert, literal, select, update
+
+from campaign_pipeline.campaigns import templates
+from campaign_pipeline.campaigns.lifecycle import complete_settled
+from campaign_pipeline.campaigns.queue import CAMPAIGN_ORDER
+from campaign_pipeline.delivery.folding import (
+    CAPACITY_WINDOW,
+    FAR_AWAY,
+    apply_evidence,
+    match_events,
+    newest_time,
+    refold,
+)
+from campaign_pipeline.ledger.locks import fold_alone
+from campaign_pipeline.ledger.schema import (
+    campaign_recipients,
+    delivery_events,
+    marketing_campaigns,
+    send_attempts,
+    senders,
+    subscriptions,
+)
+from campaign_pipeline.ledger.states import (
+    CERTAINLY_NOT_ACCEPTED,
+    AttemptOutcome,
+    CampaignStatus,
+    RecipientState,
+    SubscriptionStatus,
+)
+from campaign_pipeline.sending.batches import Batch, need_of_date, skip_unsubscribed
+from campaign_pipeline.sending.capacity import (
+    admissible,
+    already_counted,
+    capacity_at,
+    next_freed,
+)
+from campaign_pipeline.sending.errors import CannotSendError
+from campaign_pipeline.sending.lease import Lease
+from campaign_pipeline.sending.limits import limit_in_force
+from campaign_pipeline.sending.outcomes import Verdict
+from campaign_pipeline.whatsapp.client import Answer
+from campaign_pipeline.whatsapp.messages import TemplateMessage
+
+
+@dataclass(frozen=True, slots=True)
+class AdmittedCall:
+    """A call that is written down as an attempt and may now be made, once."""
+
+    attempt_id: str
+    message: TemplateMessage
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """What one group's admission came to.
+
+    Attributes:
+        calls: The calls that may be made.
+        limit: People whom the sender may reach in 24 hours, as it is in force.
+        full: Whether somebody was left out because the window is full.
+        freed_at: When the first of those counted leaves the window, if it is full.
+    """
+
+    calls: tuple[AdmittedCall, ...]
+    limit: int
+    full: bool
+    freed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class SettledCall:
+    """The end of one call."""
+
+    attempt_id: str
+    answer: Answer
+    verdict: Verdict
+
+
+def admit(
+    connection: Connection,
+    lease: Lease,
+    batch: Batch,
+    *,
+    size: int,
+    limit_setting: int,
+    keep_free_for: date | None,
+    run_id: str,
+    now: datetime,
+) -> Admission:
+    """Admits the next people of a batch to the moving 24 hours and writes down their attempts.
+
+    The caller commits, and only then makes the calls. The sender's row is locked first and the window counted in a
+    later statement, so that two workers at the last free place cannot both have it.
+
+    Args:
+        connection: A transaction that writes.
+        lease: Held by the caller.
+        batch: The batch that the people are of.
+        size: How many calls could start at once.
+        limit_setting: The settings' word on the limit; the one in force is looked up here, since a run can be long.
+        keep_free_for: A date whose batch comes first: as much capacity as it needs is left alone.
+        run_id: Who makes the calls.
+        now: The machine's time; the stamp is never earlier than the one before it.
+
+    Raises:
+        LeaseLostError: Another run has taken the sender over.
+        CannotSendError: The sender was stopped.
+    """
+    lease.require(connection)
+    stamp = _stamp(connection, lease.sender_id, now)
+    limit = limit_in_force(connection, limit_setting, stamp)
+    people = _next_claimed(connection, batch, size, stamp)
+    if not people:
+        return Admission((), limit, full=False, freed_at=None)
+    kept_free = need_of_date(connection, keep_free_for, limit) if keep_free_for is not None else 0
+    capacity = capacity_at(connection, lease.sender_id, limit, stamp)
+    counted = already_counted(connection, lease.sender_id, [person.person_key for person in people], stamp)
+    fits = admissible([person.person_key for person in people], counted, capacity.free - kept_free)
+    admitted = [person for person, fit in zip(people, fits, strict=True) if fit]
+    places = _places(admitted, counted, capacity.used, limit)
+    calls = _write_attempts(connection, lease, batch, admitted, places, run_id, stamp)
+    full = len(admitted) < len(people)
+    freed_at = next_freed(connection, lease.sender_id, stamp) if full else None
+    return Admission(calls, limit, full, freed_at)
+
+
+def settle(connection: Connection, calls: Sequence[SettledCall], now: datetime) -> None:
+    """Records what came of some calls, each on its own attempt, whoever holds the sender by now.
+
+    An answer that comes after doubt, or after a webhook has told already, adds what it knows and takes nothing back.
+    """
+    fold_alone(connection)
+    stamp = newest_time(connection, now)
+    for call in calls:
+        connection.execute(_settlement(call, stamp))
+    attempt_ids = [call.attempt_id for call in calls]
+    wamids = [call.answer.wamid for call in calls if call.answer.wamid]
+    ours = send_attempts.c.id.in_(attempt_ids)
+    if wamids:
+        # Statuses that came before this answer, without our attempt's id, waited for the wamid.
+        match_events(connection, delivery_events.c.wamid.in_(wamids))
+        with_events = select(delivery_events.c.attempt_id).where(delivery_events.c.attempt_id.in_(attempt_ids))
+        apply_evidence(connection, with_events, now, stamp + CAPACITY_WINDOW)
+    refold(connection, select(send_attempts.c.recipient_id).where(ours), now)
+    complete_settled(connection, now)
+
+
+def _stamp(connection: Connection, sender_id: int, now: datetime) -> datetime:
+    """The later of the clock and the newest stamp, so that a clock set back never opens the window early.
+
+    Raises:
+        CannotSendError: The sender was stopped.
+    """
+    row = connection.execute(
+        select(senders.c.stopped_at, senders.c.stop_reason, senders.c.newest_stamp).where(senders.c.id == sender_id)
+    ).one()
+    if row.stopped_at is not None:
+        raise CannotSendError(row.stop_reason or "The sender was stopped.")
+    stamp = max(now, row.newest_stamp or now)
+    connection.execute(update(senders).where(senders.c.id == sender_id).values(newest_stamp=stamp))
+    return stamp
+
+
+def _next_claimed(connection: Connection, batch: Batch, size: int, now: datetime) -> list[Row]:
+    """The next people of a batch who may be sent to; those who have unsubscribed since are skipped on the way."""
+    query = (
+        select(
+            *campaign_recipients.c["id", "person_key", "phone", "parameters"],
+            *marketing_campaigns.c["template_name", "template_language", "template_parameters"],
+            subscriptions.c.status.label("subscription"),
+        )
+        .select_from(
+            campaign_recipients.join(
+                marketing_campaigns, marketing_campaigns.c.id == campaign_recipients.c.campaign_id
+            ).outerjoin(subscriptions, subscriptions.c.person_key == campaign_recipients.c.person_key)
+        )
+        .where(
+            campaign_recipients.c.batch_id == batch.id,
+            campaign_recipients.c.state == RecipientState.CLAIMED,
+            marketing_campaigns.c.status == CampaignStatus.ACTIVE,
+        )
+        .order_by(*CAMPAIGN_ORDER, campaign_recipients.c.position)
+        .limit(size)
+    )
+    while True:
+        people = connection.execute(query).all()
+        unsubscribed = [each.id for each in people if each.subscription == SubscriptionStatus.UNSUBSCRIBED]
+        if not unsubscribed:
+            return list(people)
+        skip_unsubscribed(connection, unsubscribed, now)
+        complete_settled(connection, now)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """The place in the window that one person is admitted to."""
+
+    limit: int
+    count: int
+    was_counted: bool
+
+
+def _places(people: Sequence[Row], counted: frozenset[str], used: int, limit: int) -> list[_Place]:
+    """For each of some people in turn, the number of different people in the window once that one is admitted."""
+    known = set(counted)
+    places: list[_Place] = []
+    for person in people:
+        was_counted = person.person_key in known
+        used += not was_counted
+        known.add(person.person_key)
+        places.append(_Place(limit, used, was_counted))
+    return places
+
+
+def _write_attempts(
+    connection: Connection,
+    lease: Lease,
+    batch: Batch,
+    people: Sequence[Row],
+    places: Sequence[_Place],
+    run_id: str,
+    stamp: datetime,
+) -> tuple[AdmittedCall, ...]:
+    if not people:
+        return ()
+    ids = [person.id for person in people]
+    numbers = _attempts_so_far(connection, ids)
+    attempt_ids = [str(uuid.uuid4()) for _ in people]
+    connection.execute(
+        insert(send_attempts),
+        [
+            {
+                "id": attempt_id,
+                "recipient_id": person.id,
+                "attempt_number": numbers.get(person.id, 0) + 1,
+                "batch_id": batch.id,
+                "sender_id": lease.sender_id,
+                "person_key": person.person_key,
+                "run_id": run_id,
+                "lease_fence": lease.fence,
+                "admitted_limit": place.limit,
+                "admitted_count": place.count,
+                "was_counted": int(place.was_counted),
+                "started_at": stamp,
+                "counts_until": FAR_AWAY,
+                "outcome": AttemptOutcome.CALLING,
+            }
+            for attempt_id, person, place in zip(attempt_ids, people, places, strict=True)
+        ],
+    )
+    changed = connection.execute(
+        update(campaign_recipients)
+        .where(campaign_recipients.c.id.in_(ids), campaign_recipients.c.state == RecipientState.CLAIMED)
+        .values(state=RecipientState.ATTEMPTING, changed_at=stamp)
+    ).rowcount
+    if changed != len(ids):
+        msg = (
+            "People of this batch were changed while they were being admitted; nothing was sent to them. Run it again."
+        )
+        raise CannotSendError(msg)
+    return tuple(
+        AdmittedCall(attempt_id, _message(person, attempt_id))
+        for attempt_id, person in zip(attempt_ids, people, strict=True)
+    )
+
+
+def _attempts_so_far(connection: Connection, recipient_ids: Sequence[int]) -> dict[int, int]:
+    rows = connection.execute(
+        select(send_attempts.c.recipient_id, func.max(send_attempts.c.attempt_number).label("number"))
+        .where(send_attempts.c.recipient_id.in_(recipient_ids))
+        .group_by(send_attempts.c.recipient_id)
+    )
+    return {row.recipient_id: row.number for row in rows}
+
+
+def _message(person: Row, attempt_id: str) -> TemplateMessage:
+    return TemplateMessage(
+        to=person.phone,
+        template_name=person.template_name,
+        language=person.template_language,
+        body=templates.values_for(templates.from_rows(person.template_parameters), person.parameters),
+        callback_data=attempt_id,
+    )
+
+
+def _settlement(call: SettledCall, stamp: datetime) -> Update:
+    answer, verdict = call.answer, call.verdict
+    attempt = send_attempts.c
+    # Only a call whose end was unknown takes the outcome; what a webhook or a person has said since stands.
+    still_open = attempt.outcome.in_((AttemptOutcome.CALLING, AttemptOutcome.IN_DOUBT))
+    counts_until = None if verdict.outcome in CERTAINLY_NOT_ACCEPTED else stamp + CAPACITY_WINDOW
+
+    def if_open(value: object, column: ColumnElement) -> ColumnElement:
+        return case((still_open, literal(value, column.type)), else_=column)
+
+    return (
+        update(send_attempts)
+        .where(attempt.id == call.attempt_id)
+        .values(
+            outcome=if_open(verdict.outcome.value, attempt.outcome),
+            refused_person=if_open(int(verdict.refused_person), attempt.refused_person),
+            counts_until=if_open(counts_until, attempt.counts_until),
+            answered_at=if_open(stamp, attempt.answered_at),
+            http_status=answer.http_status,
+            error_code=answer.error_code,
+            error_text=answer.error_text,
+            wamid=func.coalesce(attempt.wamid, answer.wamid),
+            wa_id=func.coalesce(attempt.wa_id, answer.wa_id),
+            message_status=answer.message_status,
+        )
+    )

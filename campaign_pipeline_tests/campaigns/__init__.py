@@ -1,0 +1,1 @@
+"""Tests of campaigns: their life, their queue, their plan and their figures."""

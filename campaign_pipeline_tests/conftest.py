@@ -1,0 +1,69 @@
+"""Fixtures that every room's tests may ask for."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from campaign_pipeline.ledger.engine import Ledger, connect, initialise
+from campaign_pipeline_tests.support.clock import HandClock
+from campaign_pipeline_tests.support.postgres import PostgresServer, postgres_server
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A real PostgreSQL server for the whole session, started when the first test asks for it."""
+    with postgres_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def migrated_postgres(postgres: PostgresServer) -> str:
+    """The name of a database with the ledger's tables, to be copied: migrating takes longer than most tests."""
+    url = postgres.new_database()
+    _migrate(url)
+    return url.rsplit("/", 1)[1]
+
+
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with the ledger's tables, to be copied."""
+    path = tmp_path_factory.mktemp("migrated") / "ledger.sqlite3"
+    _migrate(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of a ledger with its tables and nothing in them; each test that asks for it runs on both kinds."""
+    if request.param == "sqlite":
+        path = tmp_path / "ledger.sqlite3"
+        shutil.copy(request.getfixturevalue("migrated_sqlite"), path)
+        return f"sqlite:///{path}"
+    server: PostgresServer = request.getfixturevalue("postgres")
+    return server.new_database(request.getfixturevalue("migrated_postgres"))
+
+
+@pytest.fixture
+def ledger(ledger_url: str) -> Iterator[Ledger]:
+    """A ledger with its tables and nothing in them, on SQLite and on PostgreSQL."""
+    opened = connect(ledger_url)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def clock() -> HandClock:
+    """A clock that stands at nine in the morning, UTC, of Monday 2 March 2026."""
+    return HandClock()
+
+
+def _migrate(url: str) -> None:
+    made = connect(url)
+    initialise(made)
+    if made.engine.dialect.name == "sqlite":
+        # Into the one file that is copied, and not beside it.
+        with made.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    made.close()

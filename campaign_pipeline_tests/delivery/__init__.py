@@ -1,0 +1,1 @@
+"""Tests of what is learnt after a message has left: payloads, status files, the fold, analytics."""

@@ -1,0 +1,1 @@
+"""Tests of the database: what it promises by itself, on SQLite and on PostgreSQL."""

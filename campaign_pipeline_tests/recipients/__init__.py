@@ -1,0 +1,1 @@
+"""Tests of the room that turns lists of people into audiences."""

@@ -1,0 +1,36 @@
+"""A simulator for each module, and the desk between it, a ledger and a clock."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from campaign_pipeline.ledger.engine import Ledger
+from campaign_pipeline_tests.support.clock import HandClock
+from campaign_pipeline_tests.support.sending import SendingDesk, ledger, ledger_url, made_ledgers
+from campaign_pipeline_tests.whatsapp.simulator_process import SimulatorProcess, simulator_options
+
+__all__ = ["ledger", "ledger_url", "made_ledgers"]
+
+
+@pytest.fixture(scope="module")
+def shared_simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimulatorProcess]:
+    """One simulator for a module's tests; starting one takes most of a second."""
+    with SimulatorProcess(simulator_options(tmp_path_factory.mktemp("simulator"))) as process:
+        yield process
+
+
+@pytest.fixture
+def simulator(shared_simulator: SimulatorProcess) -> Iterator[SimulatorProcess]:
+    """The module's simulator, well again after each test."""
+    yield shared_simulator
+    shared_simulator.clear_faults()
+    shared_simulator.release()
+
+
+@pytest.fixture
+def desk(ledger: Ledger, simulator: SimulatorProcess, clock: HandClock, tmp_path: Path) -> Iterator[SendingDesk]:
+    """A ledger, the simulator and a clock that is moved by hand."""
+    made = SendingDesk(ledger, simulator, clock, tmp_path)
+    yield made
+    made.close()

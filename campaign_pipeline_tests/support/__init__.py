@@ -1,0 +1,1 @@
+"""What many tests stand on: a real PostgreSQL server, a clock moved by hand, campaigns with people in them."""

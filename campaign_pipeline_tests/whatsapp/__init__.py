@@ -1,0 +1,1 @@
+"""Tests of the Cloud API room and of its local simulator."""

@@ -1,0 +1,234 @@
+"""Starts the local Cloud API in a process of its own for a test, and steers it over HTTP.
+
+Add here what a test needs to order or to ask of the simulator. Keep out expectations: those belong to the tests.
+"""
+
+import select
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import requests
+
+from campaign_pipeline.whatsapp.simulator.options import SimulatorOptions, command_for
+
+_ANNOUNCEMENT = "simulator listening on "
+_START_SECONDS = 30.0
+_STOP_SECONDS = 10.0
+_CONTROL_SECONDS = 10.0
+_POLL_SECONDS = 0.02
+
+
+def simulator_options(folder: Path, **changes: Any) -> SimulatorOptions:  # noqa: ANN401 - the fields differ in type
+    """Makes options for a test: everything is delivered and read at once, and nothing goes wrong.
+
+    Args:
+        folder: gets the folder `inbox` and the file `simulator-record.ndjson`.
+        changes: fields of SimulatorOptions that the test wants otherwise.
+
+    Returns:
+        The options.
+    """
+    options = SimulatorOptions(
+        inbox=folder / "inbox",
+        record=folder / "simulator-record.ndjson",
+        phone_number_id="106540352242922",
+        access_token="simulator-token",
+        business_account_id="102290129340398",
+        sent_after=0,
+        sent_jitter=0,
+        delivered_after=0,
+        delivered_jitter=0,
+        read_after=0,
+        read_jitter=0,
+        delivered_share=1,
+        read_share=1,
+        failed_share=0,
+        seed=1,
+        flush_interval=0.05,
+    )
+    return replace(options, **changes)
+
+
+class SimulatorProcess:
+    """A simulator that runs while the `with` block does.
+
+    Attributes:
+        options: how it behaves.
+        base_url: where it listens, such as `http://127.0.0.1:40123`; without the version.
+    """
+
+    def __init__(self, options: SimulatorOptions) -> None:
+        self.options = options
+        self.base_url = ""
+        self._process: subprocess.Popen[str] | None = None
+        self._control = requests.Session()
+        self._control.trust_env = False  # a proxy of the machine has no business between two local processes
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.kill()
+        self._control.close()
+
+    @property
+    def pid(self) -> int:
+        """The process id of the running simulator."""
+        return self._running().pid
+
+    def start(self) -> None:
+        """Starts it and waits until it listens; after a stop or a kill it comes back on the same port and record.
+
+        Raises:
+            RuntimeError: it is running already, or did not come up; its stderr says why.
+        """
+        if self._process is not None:
+            raise RuntimeError("The simulator is running already.")
+        process = subprocess.Popen(command_for(self.options), stdout=subprocess.PIPE, text=True)
+        self._process = process
+        assert process.stdout is not None
+        ready, _, _ = select.select([process.stdout], [], [], _START_SECONDS)
+        line = process.stdout.readline() if ready else ""
+        if not line.startswith(_ANNOUNCEMENT):
+            self.kill()
+            raise RuntimeError(f"The simulator did not start; it said {line!r}.")
+        self.base_url = line.removeprefix(_ANNOUNCEMENT).strip()
+        self.options = replace(self.options, port=int(self.base_url.rpartition(":")[2]))
+
+    def stop(self) -> int:
+        """Stops it with SIGTERM; due statuses are written.
+
+        Returns:
+            Its exit code, 0 after a clean stop.
+        """
+        self._running().terminate()
+        return self._wait()
+
+    def end_by_itself(self) -> int:
+        """Waits until it has ended without being asked to.
+
+        Returns:
+            Its exit code.
+        """
+        self._running()
+        return self._wait()
+
+    def kill(self) -> None:
+        """Kills it as a power cut would; nothing happens if it does not run."""
+        if self._process is not None:
+            self._process.kill()
+            self._wait()
+
+    def messages(self) -> list[dict[str, Any]]:
+        """Every message that it accepted, newest last."""
+        return self._ask("GET", "messages")
+
+    def report(self) -> dict[str, Any]:
+        """How many messages and people, and who was reached twice."""
+        return self._ask("GET", "report")
+
+    def health(self) -> dict[str, Any]:
+        """`accepted`, `statuses_pending`, `holding` and `unanswered`."""
+        return self._ask("GET", "health")
+
+    def fault(
+        self,
+        kind: str,
+        *,
+        share: float | None = None,
+        to: str | None = None,
+        next: int | None = None,
+        accepted: bool | None = None,
+        seconds: float = 5.0,
+    ) -> None:
+        """Orders a fault for exactly one of: a share of all requests, a number, the next requests.
+
+        Args:
+            kind: a FaultKind, such as `lost_answer`.
+            share: for which share of all requests, 0 to 1.
+            to: for every request to this number, E.164.
+            next: for so many of the next requests.
+            accepted: whether the message goes out anyway, where the fault leaves it open.
+            seconds: how long a slow answer takes.
+        """
+        order: dict[str, object] = {
+            "fault": kind,
+            "share": share,
+            "to": to,
+            "next": next,
+            "accepted": accepted,
+            "seconds": seconds,
+        }
+        self._ask("POST", "faults", order)
+
+    def clear_faults(self) -> None:
+        """Takes back every fault, also the shares that it was started with."""
+        self._ask("DELETE", "faults")
+
+    def hold(self) -> None:
+        """Holds back every answer; requests are still judged and recorded."""
+        self._ask("POST", "hold")
+
+    def release(self) -> None:
+        """Gives the answers that were held back."""
+        self._ask("POST", "release")
+
+    def wait_for_unanswered(self, count: int, timeout: float = 10.0) -> None:
+        """Waits until so many requests wait for their answer, the moment to kill a sender.
+
+        A slow request whose caller has gone away counts until its seconds are over.
+
+        Args:
+            count: at least so many.
+            timeout: seconds to wait at most.
+
+        Raises:
+            TimeoutError: they did not come.
+        """
+        self._wait_until(lambda health: health["unanswered"] >= count, f"{count} unanswered requests", timeout)
+
+    def wait_for_statuses(self, timeout: float = 10.0) -> None:
+        """Waits until every status of every accepted message is in the inbox.
+
+        Args:
+            timeout: seconds to wait at most.
+
+        Raises:
+            TimeoutError: statuses are still to come.
+        """
+        self._wait_until(lambda health: health["statuses_pending"] == 0, "all statuses", timeout)
+
+    def _wait_until(self, reached: Callable[[dict[str, Any]], bool], what: str, timeout: float) -> None:
+        deadline = time.monotonic() + timeout
+        while not reached(health := self.health()):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"Waited {timeout} seconds for {what}; the simulator says {health}.")
+            time.sleep(_POLL_SECONDS)
+
+    def _ask(self, method: str, path: str, body: dict[str, object] | None = None) -> Any:  # noqa: ANN401 - whatever JSON the simulator answers
+        url = f"{self.base_url}/simulator/{path}"
+        answer = self._control.request(method, url, json=body, timeout=_CONTROL_SECONDS)
+        if not answer.ok:
+            raise ValueError(f"The simulator refused {method} {path}: {answer.text}")
+        return answer.json()
+
+    def _running(self) -> subprocess.Popen[str]:
+        if self._process is None:
+            raise RuntimeError("The simulator is not running.")
+        return self._process
+
+    def _wait(self) -> int:
+        process = self._running()
+        exit_code = process.wait(_STOP_SECONDS)
+        if process.stdout is not None:
+            process.stdout.close()
+        self._process = None
+        return exit_code
