@@ -39,7 +39,8 @@ def servers(folder: Path, environment: Mapping[str, str]) -> Generator[WebUi]:
         running.enter_context(_process("daemon", daemon, folder, with_home))
         web_ui = WebUi(port, process.pid)
         _wait_until_up(web_ui, process, folder / "web.log")
-        yield web_ui
+        with _told_when_it_fails(web_ui):
+            yield web_ui
 
 
 @contextmanager
@@ -50,7 +51,18 @@ def dagster_dev(folder: Path, environment: Mapping[str, str]) -> Generator[WebUi
     with _process("dagster-dev", command, folder, environment) as process:
         web_ui = WebUi(port, process.pid)
         _wait_until_up(web_ui, process, folder / "dagster-dev.log")
-        yield web_ui
+        with _told_when_it_fails(web_ui):
+            yield web_ui
+
+
+@contextmanager
+def _told_when_it_fails(web_ui: WebUi) -> Generator[None]:
+    """Adds what Dagster has to show to whatever the body fails with: the folder is gone when it is read."""
+    try:
+        yield
+    except BaseException as failure:
+        failure.add_note(web_ui.story())
+        raise
 
 
 def image_commands() -> tuple[list[str], list[str]]:

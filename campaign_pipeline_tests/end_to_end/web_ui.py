@@ -62,6 +62,11 @@ query ($sensor: SensorSelector!) { sensorOrError(sensorSelector: $sensor) { ... 
   sensorState { status ticks(limit: 1) { status skipReason } } } } }
 """
 
+_SENSORS: Final = """
+query ($repository: RepositorySelector!) { sensorsOrError(repositorySelector: $repository) {
+  ... on Sensors { results { name } } } }
+"""
+
 _LOCATION: Final = {"repositoryName": "__repository__", "repositoryLocationName": "campaign_pipeline"}
 
 
@@ -183,6 +188,23 @@ class WebUi:
         """A sensor's last tick: its status and what it skipped for."""
         state = self.ask(_TICK, sensor={**_LOCATION, "sensorName": sensor})["sensorOrError"]["sensorState"]
         return {"status": None, "skipReason": None} if not state["ticks"] else state["ticks"][0]
+
+    def story(self) -> str:
+        """Every run with what it last said, and every sensor with its last tick, a line each; for a test that fails."""
+        try:
+            runs = [f"{run['jobName']} {run['status']}: {self._last_words(run['runId'])}" for run in self.runs()]
+            ticks = [f"{name}: {self.last_tick_of(name)}" for name in self._sensors()]
+        except requests.RequestException as error:
+            return f"The web server does not answer any more: {error}"
+        return "\n".join(["Dagster's runs, newest first:", *runs, *ticks])
+
+    def _last_words(self, run_id: str) -> str:
+        events = self.ask(_MESSAGES, run=run_id)["logsForRun"]["events"]
+        return " | ".join(each["message"][:300] for each in events[-4:] if each.get("message"))
+
+    def _sensors(self) -> list[str]:
+        found = self.ask(_SENSORS, repository=_LOCATION)["sensorsOrError"]["results"]
+        return [each["name"] for each in found]
 
     def _partitions(self, asset: str) -> dict[str, Any]:
         return self.ask(_PARTITIONS, asset={"path": [asset]})["assetNodeOrError"]

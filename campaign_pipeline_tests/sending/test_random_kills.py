@@ -37,7 +37,7 @@ from campaign_pipeline_tests.support.sending import (
 )
 from campaign_pipeline_tests.whatsapp.simulator_process import SimulatorProcess, simulator_options
 
-ROUNDS: Final = max(1, int(os.environ.get("RANDOM_KILLS", "12")) // 2)
+ROUNDS: Final = max(1, int(os.environ.get("RANDOM_KILLS", "8")) // 2)
 SEED: Final = int(os.environ.get("SEED") or random.SystemRandom().randrange(10**9))
 
 AUDIENCE: Final = 14

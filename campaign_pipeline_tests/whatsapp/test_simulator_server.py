@@ -3,6 +3,7 @@
 import json
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -236,6 +237,21 @@ def test_every_status_arrives_once_in_files_that_were_never_seen_half_written(tm
     assert all(name.startswith("statuses-") and name.endswith(".ndjson") for name in seen)
     assert len(seen) > 1
     assert list(inbox.glob(".*")) == []
+
+
+def test_a_request_that_breaks_off_before_its_end_is_no_message(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A killed sender leaves half a request: taken for a message, or for an error, it hides what was received."""
+    with SimulatorProcess(simulator_options(tmp_path)) as simulator:
+        host, port = simulator.base_url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port))) as connection:
+            path = f"/v25.0/{simulator.options.phone_number_id}/messages"
+            connection.sendall(f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 99\r\n\r\n{{".encode())
+        assert send(simulator, "+447700900003").status_code == 200
+        assert [message["to"] for message in simulator.messages()] == ["+447700900003"]
+        assert simulator.stop() == 0
+    assert capfd.readouterr().err == ""
 
 
 def test_a_stop_lets_go_of_held_calls_and_writes_the_statuses_that_are_due(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Self
 
 from fastapi import FastAPI, HTTPException, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from starlette.requests import ClientDisconnect
 
 from campaign_pipeline.whatsapp.simulator.faults import Fault, FaultKind
 from campaign_pipeline.whatsapp.simulator.judge import SendRequest
@@ -104,7 +105,13 @@ def create_app(simulator: Simulator) -> FastAPI:
         sent = SendRequest(version, phone_number_id, authorization, await request.body())
         return await simulator.send(sent, str(request.url))
 
+    app.add_exception_handler(ClientDisconnect, _broke_off)
     return app
+
+
+async def _broke_off(_request: Request, _error: Exception) -> Response:
+    """The sender was gone before it had sent all: there is no message, and nobody to answer."""
+    return Response(status_code=400)
 
 
 def _order(simulator: Simulator, order: FaultOrder) -> None:
