@@ -8,7 +8,8 @@ from campaign_pipeline_tests.end_to_end.web_ui import WebUi
 
 PEOPLE: Final = 60
 
-_CONCURRENCY: Final = SenderTerms("simulator", limit_setting=250, rate=500).concurrency
+CONCURRENCY: Final = SenderTerms("simulator", limit_setting=250, rate=500).concurrency
+"""Calls that are out at most: once WhatsApp holds so many, none is still on its way."""
 
 
 def held_in_mid_batch(installation: Installation, web_ui: WebUi, date: str) -> str:
@@ -19,7 +20,7 @@ def held_in_mid_batch(installation: Installation, web_ui: WebUi, date: str) -> s
     """
     installation.simulator.hold()
     run_id = web_ui.launch("daily_send", date)
-    installation.simulator.wait_for_unanswered(_CONCURRENCY, timeout=120)
+    installation.simulator.wait_for_unanswered(CONCURRENCY, timeout=120)
     return run_id
 
 

@@ -10,6 +10,7 @@ from dagster import DagsterRunStatus
 from campaign_pipeline.orchestration.instance import open_instance
 from campaign_pipeline_tests.end_to_end.conftest import InstallationMaker
 from campaign_pipeline_tests.end_to_end.installation import Installation, children_of, ended, wait_until
+from campaign_pipeline_tests.end_to_end.mid_batch import CONCURRENCY
 
 AUDIENCE = range(400)
 BATCH = 250
@@ -70,7 +71,7 @@ def test_a_send_that_is_killed_is_gone_on_with_and_reaches_nobody_twice(
     sending = in_the_middle(installation)
     simulator = installation.simulator
     simulator.hold()
-    simulator.wait_for_unanswered(1)
+    simulator.wait_for_unanswered(CONCURRENCY)
     for pid in [*children_of(sending.pid), sending.pid]:
         os.kill(pid, signal.SIGKILL)
     ended(sending)
