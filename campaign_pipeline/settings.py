@@ -15,8 +15,11 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from campaign_pipeline.campaigns.calendar import SendCalendar, SendWindow
 from campaign_pipeline.delivery.folders import StatusFolders
+from campaign_pipeline.delivery.stop_rule import DEFAULT_RULE, StopRule
+from campaign_pipeline.recipients.destinations import UsNumbers
 from campaign_pipeline.recipients.folders import ListFolders
 from campaign_pipeline.recipients.phone_numbers import check_default_region
+from campaign_pipeline.sending.account_terms import AccountTerms
 from campaign_pipeline.whatsapp.account import CloudApiAccount
 
 META: Final = "https://graph.facebook.com"
@@ -48,6 +51,8 @@ class Settings(BaseSettings):
     """The business's time zone: its dates are the send dates, its clock is the send time's."""
     default_region: Annotated[str | None, Field(validation_alias="CAMPAIGN_DEFAULT_REGION")] = None
     """The country (GB, DE …) of numbers written without a country code; without it they are refused."""
+    us_numbers: Annotated[UsNumbers, Field(validation_alias="CAMPAIGN_US_NUMBERS")] = UsNumbers.REJECT
+    """Whether lists may bring numbers of the United States, to which WhatsApp delivers no marketing messages."""
     start_date: Annotated[date | None, Field(validation_alias="CAMPAIGN_START_DATE")] = None
     """The first send date there is; `campaign init` writes it down once. Without it, today."""
     send_time: Annotated[time, Field(validation_alias="CAMPAIGN_SEND_TIME")] = time(9)
@@ -56,8 +61,16 @@ class Settings(BaseSettings):
     """When messages may go out, local time; 00:00-24:00 is always."""
     sender_limit: Annotated[int, Field(validation_alias="CAMPAIGN_SENDER_LIMIT", ge=0)] = 250
     """Different people whom the business portfolio may reach in any 24 hours: Meta's tier."""
+    limit_ceiling: Annotated[int | None, Field(validation_alias="CAMPAIGN_LIMIT_CEILING", ge=0)] = None
+    """How far a limit that Meta tells is taken over; without it, never above what was set here or by a person."""
     sender_rate: Annotated[float, Field(validation_alias="CAMPAIGN_SENDER_RATE", gt=0, le=1000)] = 20.0
     """Messages a second; Meta allows 80, and automated replies on the same number need some of them."""
+    stop_after: Annotated[int, Field(validation_alias="CAMPAIGN_STOP_AFTER", ge=5, le=1000)] = DEFAULT_RULE.last
+    """Of so many last messages of a campaign the failures are counted."""
+    stop_share: Annotated[int, Field(validation_alias="CAMPAIGN_STOP_SHARE", ge=1, le=100)] = DEFAULT_RULE.percent
+    """More failures than this, per cent, pause the campaign; 100 never does."""
+    resume_unpaused: Annotated[bool, Field(validation_alias="CAMPAIGN_RESUME_UNPAUSED")] = True
+    """Whether campaigns go on by themselves once Meta has unpaused their template."""
     whatsapp_base_url: Annotated[str, Field(validation_alias="WHATSAPP_BASE_URL", pattern=r"^https?://")] = META
     """Meta, or the local simulator."""
     whatsapp_api_version: Annotated[str, Field(validation_alias="WHATSAPP_API_VERSION", pattern=r"^v\d+\.\d+$")] = (
@@ -67,7 +80,7 @@ class Settings(BaseSettings):
     whatsapp_phone_number_id: Annotated[str | None, Field(validation_alias="WHATSAPP_PHONE_NUMBER_ID")] = None
     """Meta's id of the business phone number."""
     whatsapp_business_account_id: Annotated[str | None, Field(validation_alias="WHATSAPP_BUSINESS_ACCOUNT_ID")] = None
-    """Meta's id of the business account."""
+    """Meta's id of the business account that the templates belong to; with it a campaign's template is looked at."""
     whatsapp_access_token: Annotated[SecretStr | None, Field(validation_alias="WHATSAPP_ACCESS_TOKEN")] = None
     """A system user's token with whatsapp_business_messaging; never shown."""
 
@@ -99,9 +112,9 @@ class Settings(BaseSettings):
     def _region_is_known(cls, value: str | None) -> str | None:
         return check_default_region(value)
 
-    @field_validator("whatsapp_phone_number_id")
+    @field_validator("whatsapp_phone_number_id", "whatsapp_business_account_id")
     @classmethod
-    def _phone_number_id_fits_into_a_request(cls, value: str | None) -> str | None:
+    def _id_fits_into_a_request(cls, value: str | None) -> str | None:
         return None if value is None else _visible(value)
 
     @field_validator("whatsapp_access_token")
@@ -137,6 +150,18 @@ class Settings(BaseSettings):
         return ListFolders(
             waiting=self.data_dir / "lists", kept=self.data_dir / "kept", rejected=self.data_dir / "rejected"
         )
+
+    @property
+    def account_terms(self) -> AccountTerms:
+        """How Meta's words about the account are taken."""
+        return AccountTerms(
+            self.whatsapp_business_account_id, self.sender_limit, self.limit_ceiling, self.resume_unpaused
+        )
+
+    @property
+    def stop_rule(self) -> StopRule:
+        """When the failures of a campaign's last messages pause it."""
+        return StopRule(self.stop_after, self.stop_share)
 
     @property
     def status_folders(self) -> StatusFolders:

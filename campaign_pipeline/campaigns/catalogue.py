@@ -15,12 +15,18 @@ from sqlalchemy import Connection, Row, select
 
 from campaign_pipeline.campaigns import templates
 from campaign_pipeline.campaigns.errors import CampaignError, CampaignNotFoundError
+from campaign_pipeline.campaigns.message_pattern import MessagePattern
 from campaign_pipeline.campaigns.templates import TemplateParameter
+from campaign_pipeline.campaigns.values import check_fixed_values
 from campaign_pipeline.ledger.schema import marketing_campaigns
-from campaign_pipeline.ledger.states import CampaignStatus
+from campaign_pipeline.ledger.states import CampaignStatus, PauseCause
+from campaign_pipeline.whatsapp.templates import Template
 
 DEFAULT_DAILY_LIMIT: Final = 250
 DEFAULT_LANGUAGE: Final = "en_US"
+
+SENDER_LIMIT: Final = "sender"
+"""How people write the daily limit of a campaign that takes as many on a date as the sender may reach."""
 
 LONGEST_NAME: Final = 200
 LONGEST_SLUG: Final = 100
@@ -36,7 +42,10 @@ _LANGUAGE = re.compile(r"[a-z]{2,3}(_[A-Z]{2})?")
 
 @dataclass(frozen=True, slots=True)
 class Campaign:
-    """One campaign as it stands in the ledger."""
+    """One campaign as it stands in the ledger.
+
+    Its `template` is what Meta showed of it at `template_checked_at`; None when nobody has looked yet.
+    """
 
     id: int
     slug: str
@@ -48,9 +57,24 @@ class Campaign:
     priority: int
     status: CampaignStatus
     status_reason: str | None
+    paused_by: PauseCause | None
+    paused_at: datetime | None
     created_at: datetime
     activated_at: datetime | None
     finished_at: datetime | None
+    follows_sender_limit: bool = False
+    template: Template | None = None
+    template_checked_at: datetime | None = None
+
+    @property
+    def daily_limit(self) -> int | str:
+        """People of it that one date may take; `SENDER_LIMIT` when these are as many as the sender may reach."""
+        return SENDER_LIMIT if self.follows_sender_limit else self.daily_send_limit
+
+    @property
+    def pattern(self) -> MessagePattern:
+        """What its messages are made after."""
+        return MessagePattern(self.template_name, self.template_language, self.parameters, self.template)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +85,11 @@ class CampaignDraft:
         name: As people call it; the slug is made from it.
         template_name: Meta's name of the template: lower-case letters, digits and underscores, at most 512.
         template_language: As Meta spells it: ``en_US``, ``pt_BR``, ``de``.
-        parameters: What fills the template's body.
+        parameters: What fills the template.
         daily_send_limit: People of this campaign that one date may take.
         priority: Who goes first when campaigns share the sender; a higher number first.
+        follows_sender_limit: Whether a date takes as many as the sender's limit lets it; `daily_send_limit` is then
+            left aside.
     """
 
     name: str
@@ -72,6 +98,7 @@ class CampaignDraft:
     parameters: Sequence[TemplateParameter] = ()
     daily_send_limit: int = DEFAULT_DAILY_LIMIT
     priority: int = 0
+    follows_sender_limit: bool = False
 
     def checked(self) -> "CampaignDraft":
         """The same draft, once everything in it can be used.
@@ -100,6 +127,9 @@ class CampaignDraft:
             msg = f"The priority has to be from -{LARGEST_NUMBER:,} to {LARGEST_NUMBER:,}, not {self.priority:,}."
             raise CampaignError(msg)
         templates.check_parameters(self.parameters)
+        check_fixed_values(
+            MessagePattern(self.template_name, self.template_language, tuple(self.parameters), template=None)
+        )
         return self
 
 
@@ -113,6 +143,7 @@ class CampaignChange:
     parameters: Sequence[TemplateParameter] | None = None
     daily_send_limit: int | None = None
     priority: int | None = None
+    follows_sender_limit: bool | None = None
 
     @property
     def given(self) -> dict[str, object]:
@@ -188,6 +219,7 @@ def as_columns(draft: CampaignDraft) -> dict[str, object]:
         "template_parameters": templates.to_rows(draft.parameters),
         "daily_send_limit": draft.daily_send_limit,
         "priority": draft.priority,
+        "follows_sender_limit": int(draft.follows_sender_limit),
     }
 
 
@@ -200,6 +232,7 @@ def draft_of(campaign: Campaign) -> CampaignDraft:
         campaign.parameters,
         campaign.daily_send_limit,
         campaign.priority,
+        campaign.follows_sender_limit,
     )
 
 
@@ -215,7 +248,12 @@ def _campaign(row: Row) -> Campaign:
         priority=row.priority,
         status=CampaignStatus(row.status),
         status_reason=row.status_reason,
+        paused_by=None if row.paused_by is None else PauseCause(row.paused_by),
+        paused_at=row.paused_at,
         created_at=row.created_at,
         activated_at=row.activated_at,
         finished_at=row.finished_at,
+        follows_sender_limit=bool(row.follows_sender_limit),
+        template=None if row.template is None else Template.from_graph(row.template),
+        template_checked_at=row.template_checked_at,
     )

@@ -4,7 +4,6 @@ Add here a step of that life; each is one function, one transaction of its calle
 Keep out the people (`recipients`) and the sending.
 """
 
-from collections import Counter
 from dataclasses import replace
 from datetime import datetime
 
@@ -24,8 +23,11 @@ from campaign_pipeline.campaigns.catalogue import (
 )
 from campaign_pipeline.campaigns.errors import CampaignError
 from campaign_pipeline.campaigns.journal import record
+from campaign_pipeline.campaigns.kept_template import NOTHING_KEPT, keep_template
+from campaign_pipeline.campaigns.preflight import errors_in, findings_of
 from campaign_pipeline.campaigns.send_schedule import Estimate, first_open_date, keep_plan
-from campaign_pipeline.campaigns.templates import missing_columns
+from campaign_pipeline.campaigns.template_lookup import Found, NotLookedUp, TemplateLookup
+from campaign_pipeline.campaigns.value_problems import value_problems
 from campaign_pipeline.ledger.conditions import IS_UNSETTLED, IS_WAITING
 from campaign_pipeline.ledger.locks import fold_alone
 from campaign_pipeline.ledger.schema import (
@@ -35,7 +37,9 @@ from campaign_pipeline.ledger.schema import (
     marketing_campaigns,
     recipient_lists,
 )
-from campaign_pipeline.ledger.states import CampaignStatus, RecipientState, SkipReason
+from campaign_pipeline.ledger.states import CampaignStatus, PauseCause, RecipientState, SkipReason
+
+NOBODY_LOOKED = NotLookedUp("whoever activates it has not asked Meta for it.")
 
 
 def create(connection: Connection, draft: CampaignDraft, *, actor: str, now: datetime) -> Campaign:
@@ -75,7 +79,7 @@ def edit(
     if campaign.status in (CampaignStatus.COMPLETED, CampaignStatus.CANCELLED):
         msg = f"{campaign.slug} is {campaign.status}: it can no longer be changed."
         raise CampaignError(msg)
-    beyond = sorted(set(given) - {"daily_send_limit", "priority"})
+    beyond = sorted(set(given) - {"daily_send_limit", "follows_sender_limit", "priority"})
     if campaign.status != CampaignStatus.DRAFT and beyond:
         msg = f"{campaign.slug} is {campaign.status}: only its daily limit and priority can change, not {beyond[0]}."
         raise CampaignError(msg)
@@ -87,7 +91,7 @@ def edit(
     connection.execute(
         update(marketing_campaigns)
         .where(marketing_campaigns.c.id == campaign.id)
-        .values(slug=slug, **as_columns(draft))
+        .values(slug=slug, **as_columns(draft), **_of_another_template(campaign, draft))
     )
     record(connection, "campaign_edited", slug, actor=actor, now=now, details={"changed": sorted(given)})
     return get(connection, campaign.id)
@@ -101,16 +105,29 @@ def activate(
     sender_limit: int,
     actor: str,
     now: datetime,
+    lookup: TemplateLookup = NOBODY_LOOKED,
 ) -> tuple[Campaign, Estimate]:
     """Makes a draft active: its people join the queue, and the plan of days is kept as it is foreseen now.
 
+    Args:
+        connection: A transaction that writes.
+        reference: Slug, name or id.
+        calendar: The business's days.
+        sender_limit: People in 24 hours.
+        actor: Who activates it.
+        now: The moment, UTC.
+        lookup: What Meta has shown of the template; what was found is kept on the campaign.
+
     Raises:
-        CampaignError: It is no draft, has nobody in it, or has people who lack a value that the template needs.
+        CampaignError: It is no draft, has nobody in it, or WhatsApp would refuse its messages: `preflight` says why.
         PlanError: Under the sender's limit nobody could ever be reached.
     """
     campaign = _in_status(connection, reference, "activated", CampaignStatus.DRAFT)
     _refuse_empty(connection, campaign)
-    _refuse_missing_values(connection, campaign)
+    if isinstance(lookup, Found):
+        _refuse_another_template(campaign, lookup)
+        campaign = keep_template(connection, campaign, lookup.template, now)
+    _refuse_what_would_fail(connection, campaign, lookup)
     _set_status(connection, campaign, CampaignStatus.ACTIVE, activated_at=now)
     estimate = keep_plan(connection, campaign.id, first_open_date(connection, calendar, now), sender_limit, now)
     details = {"days": estimate.days, "last_date": estimate.last_date.isoformat() if estimate.last_date else None}
@@ -122,25 +139,93 @@ def activate(
 def pause(connection: Connection, reference: str | int, *, actor: str, now: datetime, reason: str = "") -> Campaign:
     """Stops a campaign before its next attempt; calls already in flight go out.
 
+    One that was paused for another cause stays paused, and no longer goes on by itself when that cause is gone.
+
     Raises:
-        CampaignError: It is not active.
+        CampaignError: It is neither active nor paused by anything but a person.
     """
-    campaign = _in_status(connection, reference, "paused", CampaignStatus.ACTIVE)
-    _set_status(connection, campaign, CampaignStatus.PAUSED, status_reason=reason or f"paused by {actor}")
+    campaign = _held(connection, reference)
+    by_a_cause = campaign.status == CampaignStatus.PAUSED and campaign.paused_by != PauseCause.PERSON
+    if not by_a_cause and campaign.status != CampaignStatus.ACTIVE:
+        raise _refused(campaign, "paused", CampaignStatus.ACTIVE)
+    told = " Also: ".join(filter(None, (campaign.status_reason, reason or f"paused by {actor}")))
+    values = {"status_reason": told, "paused_by": PauseCause.PERSON, "paused_at": now}
+    _set_status(connection, campaign, CampaignStatus.PAUSED, **values)
     record(connection, "campaign_paused", campaign.slug, actor=actor, now=now)
     return get(connection, campaign.id)
 
 
+def pause_for(
+    connection: Connection,
+    campaign_id: int,
+    cause: PauseCause,
+    reason: str,
+    *,
+    actor: str,
+    now: datetime,
+    since: datetime | None = None,
+) -> None:
+    """Pauses an active campaign since nobody of it can be reached; one that is paused already learns the reason.
+
+    The people of an open batch stay in it: once somebody has mended it, the same date goes on. Campaigns that are
+    neither active nor paused stay as they are.
+
+    Args:
+        connection: A transaction that writes.
+        campaign_id: Which.
+        cause: What kind of cause; a pause that does not end by itself keeps its own.
+        reason: One sentence, with what to do.
+        actor: Who found out, such as ``WhatsApp``.
+        now: The moment, UTC.
+        since: When the cause came about, UTC; now, if it was not told.
+    """
+    campaign = _held(connection, campaign_id)
+    if campaign.status not in (CampaignStatus.ACTIVE, CampaignStatus.PAUSED):
+        return
+    known = campaign.status_reason or ""
+    if campaign.status == CampaignStatus.PAUSED and reason in known:
+        return
+    # A template that is unpaused mends nothing else: any other cause stays.
+    cause = cause if campaign.paused_by in (None, PauseCause.TEMPLATE) else campaign.paused_by
+    told = " Also: ".join(filter(None, (known, reason)))
+    values = {"status_reason": told, "paused_by": cause, "paused_at": since or now}
+    _set_status(connection, campaign, CampaignStatus.PAUSED, **values)
+    record(connection, "campaign_paused", campaign.slug, actor=actor, now=now, details={"reason": reason})
+
+
 def resume(connection: Connection, reference: str | int, *, actor: str, now: datetime) -> Campaign:
-    """Takes a paused campaign up again.
+    """Takes a paused campaign up again; what failed before is known, and does not pause it once more.
 
     Raises:
         CampaignError: It is not paused.
     """
     campaign = _in_status(connection, reference, "resumed", CampaignStatus.PAUSED)
-    _set_status(connection, campaign, CampaignStatus.ACTIVE, status_reason=None)
-    record(connection, "campaign_resumed", campaign.slug, actor=actor, now=now)
+    _take_up(connection, campaign, actor, now)
     return get(connection, campaign.id)
+
+
+def resume_unpaused(connection: Connection, campaign_id: int, *, said_at: datetime, actor: str, now: datetime) -> bool:
+    """Takes up again a campaign that waits for its template alone, which is unpaused; whether that was so.
+
+    Args:
+        connection: A transaction that writes.
+        campaign_id: Which.
+        said_at: When Meta said that the template is well, UTC: older than the pause, it is not about that one.
+        actor: Who says so.
+        now: The moment, UTC.
+    """
+    campaign = _held(connection, campaign_id)
+    waits = campaign.status == CampaignStatus.PAUSED and campaign.paused_by == PauseCause.TEMPLATE
+    if not waits or (campaign.paused_at is not None and said_at < campaign.paused_at):
+        return False
+    _take_up(connection, campaign, actor, now)
+    return True
+
+
+def _take_up(connection: Connection, campaign: Campaign, actor: str, now: datetime) -> None:
+    nothing = {"status_reason": None, "paused_by": None, "paused_at": None}
+    _set_status(connection, campaign, CampaignStatus.ACTIVE, **nothing, resumed_at=now, resumed_by=actor)
+    record(connection, "campaign_resumed", campaign.slug, actor=actor, now=now)
 
 
 def cancel(connection: Connection, reference: str | int, *, actor: str, now: datetime) -> Campaign:
@@ -153,7 +238,15 @@ def cancel(connection: Connection, reference: str | int, *, actor: str, now: dat
     campaign = _in_status(
         connection, reference, "cancelled", CampaignStatus.DRAFT, CampaignStatus.ACTIVE, CampaignStatus.PAUSED
     )
-    _set_status(connection, campaign, CampaignStatus.CANCELLED, status_reason=f"cancelled by {actor}", finished_at=now)
+    _set_status(
+        connection,
+        campaign,
+        CampaignStatus.CANCELLED,
+        status_reason=f"cancelled by {actor}",
+        paused_by=None,
+        paused_at=None,
+        finished_at=now,
+    )
     skipped = connection.execute(
         update(campaign_recipients)
         .where(
@@ -199,7 +292,7 @@ def complete_settled(connection: Connection, now: datetime) -> list[str]:
     completed = connection.execute(
         update(marketing_campaigns)
         .where(marketing_campaigns.c.id.in_(candidates), *can_be)
-        .values(status=CampaignStatus.COMPLETED, status_reason=None, finished_at=now)
+        .values(status=CampaignStatus.COMPLETED, status_reason=None, paused_by=None, paused_at=None, finished_at=now)
         .returning(marketing_campaigns.c.slug)
     ).scalars()
     slugs = list(completed)
@@ -220,9 +313,14 @@ def _held(connection: Connection, reference: str | int) -> Campaign:
 def _in_status(connection: Connection, reference: str | int, done: str, *allowed: CampaignStatus) -> Campaign:
     campaign = _held(connection, reference)
     if campaign.status not in allowed:
-        msg = f"{campaign.slug} is {campaign.status}: only a campaign that is {' or '.join(allowed)} can be {done}."
-        raise CampaignError(msg)
+        raise _refused(campaign, done, *allowed)
     return campaign
+
+
+def _refused(campaign: Campaign, done: str, *allowed: CampaignStatus) -> CampaignError:
+    return CampaignError(
+        f"{campaign.slug} is {campaign.status}: only a campaign that is {' or '.join(allowed)} can be {done}."
+    )
 
 
 def _set_status(connection: Connection, campaign: Campaign, status: CampaignStatus, **values: object) -> None:
@@ -243,21 +341,21 @@ def _refuse_empty(connection: Connection, campaign: Campaign) -> None:
         raise CampaignError(msg)
 
 
-def _refuse_missing_values(connection: Connection, campaign: Campaign) -> None:
-    if not campaign.parameters:
-        return
-    # Read here rather than asked for in SQL: a column may be called anything, and each database has its own idea of a
-    # path into JSON.
-    rows = connection.execute(
-        select(campaign_recipients.c.parameters).where(campaign_recipients.c.campaign_id == campaign.id),
-        execution_options={"yield_per": 1_000},
-    )
-    people_lacking = Counter(column for row in rows for column in missing_columns(campaign.parameters, row.parameters))
-    for parameter in campaign.parameters:
-        lacking = people_lacking[parameter.column]
-        if lacking:
-            msg = (
-                f"{lacking} people of {campaign.slug} have no value in the column {parameter.column!r}, which fills "
-                f"the template's {parameter.name}: add a list that has it, or `campaign edit` the parameters."
-            )
-            raise CampaignError(msg)
+def _refuse_another_template(campaign: Campaign, lookup: Found) -> None:
+    """Somebody may have edited the draft between the look at its template and this transaction."""
+    if (lookup.template.name, lookup.template.language) != (campaign.template_name, campaign.template_language):
+        msg = f"{campaign.slug} got another template while it was looked up: activate it again."
+        raise CampaignError(msg)
+
+
+def _refuse_what_would_fail(connection: Connection, campaign: Campaign, lookup: TemplateLookup) -> None:
+    problems = value_problems(connection, campaign.id, campaign.pattern)
+    errors = errors_in(findings_of(campaign.pattern, lookup, problems, campaign.slug, campaign.status))
+    if errors:
+        raise CampaignError(" ".join(finding.sentence for finding in errors))
+
+
+def _of_another_template(campaign: Campaign, draft: CampaignDraft) -> dict[str, None]:
+    """The columns to empty when a draft gets another template than the one that was looked up."""
+    before = (campaign.template_name, campaign.template_language)
+    return {} if (draft.template_name, draft.template_language) == before else NOTHING_KEPT

@@ -7,6 +7,10 @@ Keep out the database: `send_schedule` reads the demand and keeps the plan.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import Final
+
+NO_LIMIT_OF_ITS_OWN: Final = 1_000_000_000
+"""The daily limit of a campaign that follows the sender's: a date takes as many as the sender may reach."""
 
 
 @dataclass(frozen=True, slots=True)

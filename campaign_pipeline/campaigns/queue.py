@@ -4,12 +4,14 @@ Add here queries that read the queue in its order. There is one order, and it st
 Keep out the taking of a batch, which changes rows: `sending.batches`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import Connection, exists, func, or_, select
+from sqlalchemy import ColumnElement, Connection, case, exists, func, or_, select
 
-from campaign_pipeline.campaigns.plan import Demand
+from campaign_pipeline.campaigns.held_countries import held_regions
+from campaign_pipeline.campaigns.plan import NO_LIMIT_OF_ITS_OWN, Demand
 from campaign_pipeline.ledger.conditions import IS_WAITING
 from campaign_pipeline.ledger.schema import batches, campaign_recipients, marketing_campaigns, senders, subscriptions
 from campaign_pipeline.ledger.states import BatchState, CampaignStatus, RecipientState, SubscriptionStatus
@@ -20,6 +22,12 @@ CAMPAIGN_ORDER: Final = (
     marketing_campaigns.c.id,
 )
 """A higher priority goes first; of equals, the one that was activated first."""
+
+
+_DAILY_LIMIT: Final = case(
+    (marketing_campaigns.c.follows_sender_limit == 1, NO_LIMIT_OF_ITS_OWN),
+    else_=marketing_campaigns.c.daily_send_limit,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +52,7 @@ def demands_in_order(connection: Connection) -> list[Demand]:
         .where(
             IS_WAITING,
             func.coalesce(subscriptions.c.status, SubscriptionStatus.SUBSCRIBED) == SubscriptionStatus.SUBSCRIBED,
+            *in_no_held_country(connection),
         )
         .group_by(campaign_recipients.c.campaign_id)
         .subquery()
@@ -52,7 +61,7 @@ def demands_in_order(connection: Connection) -> list[Demand]:
         select(
             marketing_campaigns.c.id,
             func.coalesce(waiting.c.waiting, 0),
-            marketing_campaigns.c.daily_send_limit,
+            _DAILY_LIMIT,
         )
         .select_from(marketing_campaigns.outerjoin(waiting, waiting.c.campaign_id == marketing_campaigns.c.id))
         .where(marketing_campaigns.c.status == CampaignStatus.ACTIVE)
@@ -71,11 +80,11 @@ def demands_up_to(connection: Connection, most: int) -> list[Demand]:
     Costs the same for any length of audience. The unsubscribed count too, so that it is never too little.
     """
     campaigns = connection.execute(
-        select(marketing_campaigns.c.id, marketing_campaigns.c.daily_send_limit)
+        select(marketing_campaigns.c.id, _DAILY_LIMIT.label("daily_limit"))
         .where(marketing_campaigns.c.status == CampaignStatus.ACTIVE)
         .order_by(*CAMPAIGN_ORDER)
     ).all()
-    return [Demand(row.id, _waiting_up_to(connection, row.id, most), row.daily_send_limit) for row in campaigns]
+    return [Demand(row.id, _waiting_up_to(connection, row.id, most), row.daily_limit) for row in campaigns]
 
 
 def head_of_queue(connection: Connection, campaign_id: int, size: int, after_position: int) -> list[QueuedPerson]:
@@ -89,6 +98,7 @@ def head_of_queue(connection: Connection, campaign_id: int, size: int, after_pos
             campaign_recipients.c.campaign_id == campaign_id,
             IS_WAITING,
             campaign_recipients.c.position > after_position,
+            *in_no_held_country(connection),
         )
         .order_by(campaign_recipients.c.position)
         .limit(size)
@@ -97,6 +107,13 @@ def head_of_queue(connection: Connection, campaign_id: int, size: int, after_pos
         QueuedPerson(row.id, row.position, row.status == SubscriptionStatus.UNSUBSCRIBED)
         for row in connection.execute(query)
     ]
+
+
+def in_no_held_country(connection: Connection) -> Sequence[ColumnElement[bool]]:
+    """The conditions under which a recipient is not passed over; none while no country is held."""
+    held = held_regions(connection)
+    # A number of no country is in none that is held.
+    return (func.coalesce(campaign_recipients.c.region, "").not_in(held),) if held else ()
 
 
 def _left_behind(connection: Connection) -> dict[int, int]:
@@ -125,6 +142,7 @@ def _left_behind(connection: Connection) -> dict[int, int]:
             campaign_recipients.c.batch_id.in_(interrupted),
             campaign_recipients.c.state == RecipientState.CLAIMED,
             subscription == SubscriptionStatus.SUBSCRIBED,
+            *in_no_held_country(connection),
         )
         .group_by(campaign_recipients.c.campaign_id)
     )
@@ -134,7 +152,7 @@ def _left_behind(connection: Connection) -> dict[int, int]:
 def _waiting_up_to(connection: Connection, campaign_id: int, most: int) -> int:
     waiting = (
         select(campaign_recipients.c.id)
-        .where(campaign_recipients.c.campaign_id == campaign_id, IS_WAITING)
+        .where(campaign_recipients.c.campaign_id == campaign_id, IS_WAITING, *in_no_held_country(connection))
         .order_by(campaign_recipients.c.position)
         .limit(most)
         .subquery()

@@ -41,6 +41,7 @@ from campaign_pipeline.ledger.states import (
     RecipientState,
     SkipReason,
 )
+from campaign_pipeline.recipients.identity import learn_aliases
 
 FAR_AWAY: Final = datetime.fromisoformat("9999-01-01T00:00:00+00:00")
 """Until when a call counts whose end is not known yet."""
@@ -243,7 +244,7 @@ def match_events(connection: Connection, events: ColumnElement[bool]) -> None:
 
 
 def apply_evidence(connection: Connection, attempt_ids: Select, now: datetime, window_end: datetime) -> None:
-    """Brings what the stored events say onto their attempts, and folds the recipients of these.
+    """Brings what the stored events say onto their attempts, folds the recipients of these, and learns their aliases.
 
     Args:
         connection: A transaction that writes.
@@ -261,6 +262,8 @@ def apply_evidence(connection: Connection, attempt_ids: Select, now: datetime, w
         _learn_statuses(connection, some, window_end)
     for some in groups:
         refold(connection, select(_attempt.recipient_id).where(_attempt.id.in_(some)), now)
+    for some in groups:
+        learn_aliases(connection, some, now)
 
 
 def _learn_wamids(connection: Connection, attempt_ids: Sequence[str]) -> None:

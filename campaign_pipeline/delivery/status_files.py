@@ -29,14 +29,17 @@ from sqlalchemy.exc import TimeoutError as NoConnectionFreeError
 
 from campaign_pipeline.campaigns.journal import announce
 from campaign_pipeline.campaigns.lifecycle import complete_settled
+from campaign_pipeline.delivery.account_words import subject_of
 from campaign_pipeline.delivery.analytics import DateAnalytics, dates_touched, refresh_date
+from campaign_pipeline.delivery.consequences import act_on_webhooks
 from campaign_pipeline.delivery.folders import StatusFolders
 from campaign_pipeline.delivery.folding import CAPACITY_WINDOW, apply_evidence, match_events
 from campaign_pipeline.delivery.status_lines import StatusLines, chunks_of
-from campaign_pipeline.delivery.webhooks import StatusEvent
+from campaign_pipeline.delivery.stop_rule import DEFAULT_RULE, StopRule
+from campaign_pipeline.delivery.webhooks import AccountEvent, StatusEvent
 from campaign_pipeline.ledger.engine import Ledger
 from campaign_pipeline.ledger.locks import fold_alone
-from campaign_pipeline.ledger.schema import delivery_events, delivery_files
+from campaign_pipeline.ledger.schema import account_events, delivery_events, delivery_files
 from campaign_pipeline.ledger.states import DeliveryFileState
 from campaign_pipeline.ledger.upsert import insert_new
 from campaign_pipeline.recipients.folders import shortened
@@ -140,6 +143,7 @@ def ingest_waiting(
     clock: Callable[[], datetime],
     on_progress: Callable[[int, int], None] = lambda _done, _in_all: None,
     names: Container[str] | None = None,
+    rule: StopRule = DEFAULT_RULE,
 ) -> IngestReport:
     """Takes in every file that waits, brings the analytics of the dates that they touch up to date, and leaves word.
 
@@ -151,9 +155,10 @@ def ingest_waiting(
         clock: Gives the moment, UTC.
         on_progress: Told the files done and the files in all.
         names: Which of them to take in, so that others may go on growing; None is whatever waits.
+        rule: When the failures of a campaign's last messages pause it.
     """
     ingests = [
-        _FileIngest(ledger, folders, path, clock)
+        _FileIngest(ledger, folders, path, clock, rule)
         for path in waiting_files(folders)
         if names is None or path.name in names
     ]
@@ -182,7 +187,9 @@ class _FileIngest:
         report: What became of it; None when somebody else was faster.
     """
 
-    def __init__(self, ledger: Ledger, folders: StatusFolders, path: Path, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, ledger: Ledger, folders: StatusFolders, path: Path, clock: Callable[[], datetime], rule: StopRule
+    ) -> None:
         self.file_id: int | None = None
         self.report: FileReport | None = None
         self._ledger = ledger
@@ -194,6 +201,7 @@ class _FileIngest:
         self._digest = ""
         self._as_hashed: tuple[int, int] | None = None
         self._clock = clock
+        self._rule = rule
 
     def run(self) -> None:
         """Sets it aside and takes it in; what is wrong with this file alone is a reason to reject it."""
@@ -270,8 +278,14 @@ class _FileIngest:
         return FileReport(self._name, DeliveryFileState.DONE, events, rejected_lines=len(problems))
 
     def _store(self, chunk: StatusLines) -> None:
-        if not chunk.events:
-            return
+        if chunk.account_events:
+            rows = [self._account_row(each, self._clock()) for each in chunk.account_events]
+            with self._ledger.write() as connection:
+                insert_new(connection, account_events, rows)
+        if chunk.events:
+            self._store_statuses(chunk)
+
+    def _store_statuses(self, chunk: StatusLines) -> None:
         now = self._clock()
         first_line, last_line = chunk.events[0][0], chunk.events[-1][0]
         of_chunk = (delivery_events.c.file_id == self.file_id) & delivery_events.c.line_number.between(
@@ -283,6 +297,7 @@ class _FileIngest:
             match_events(connection, of_chunk)
             apply_evidence(connection, select(delivery_events.c.attempt_id).where(of_chunk), now, now + CAPACITY_WINDOW)
             complete_settled(connection, now)
+        act_on_webhooks(self._ledger, self._rule, self._clock)
 
     def _row(self, numbered: tuple[int, StatusEvent], now: datetime) -> dict[str, object]:
         line_number, event = numbered
@@ -293,6 +308,21 @@ class _FileIngest:
             "error_code": event.error_code,
             "error_text": event.error_text,
             "callback_data": event.callback_data,
+            "recipient_alias": event.recipient_id,
+            "recipient_user_id": event.recipient_user_id,
+            "file_id": self.file_id,
+            "line_number": line_number,
+            "raw": event.raw,
+            "received_at": now,
+        }
+
+    def _account_row(self, numbered: tuple[int, AccountEvent], now: datetime) -> dict[str, object]:
+        line_number, event = numbered
+        return {
+            "sha256": event.sha256,
+            "field": event.field,
+            "subject": subject_of(event.business_account_id, event.field, event.value),
+            "occurred_at": event.occurred_at,
             "file_id": self.file_id,
             "line_number": line_number,
             "raw": event.raw,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from campaign_pipeline.delivery.webhooks import PayloadError, StatusEvent, read_payload
+from campaign_pipeline.delivery.webhooks import AccountEvent, PayloadError, StatusEvent, read_payload
 
 LINES_PER_TRANSACTION: Final = 2_000
 LONGEST_LINE: Final = 16 * 1024 * 1024
@@ -27,6 +27,7 @@ class StatusLines:
     count: int = 0
     readable_payloads: int = 0
     events: list[tuple[int, StatusEvent]] = field(default_factory=list)
+    account_events: list[tuple[int, AccountEvent]] = field(default_factory=list)
     problems: list[tuple[int, str, str]] = field(default_factory=list)
 
     def add(self, line_number: int, text: bytes) -> None:
@@ -59,6 +60,7 @@ class StatusLines:
             read, problems = None, [str(error)]
         if read is not None:
             self.events += [(line_number, event) for event in read.events]
+            self.account_events += [(line_number, event) for event in read.account_events]
             self.readable_payloads += bool(read.events or not problems)
         if problems:
             shown = json.dumps(payload) if text is None else _shown(text)

@@ -7,18 +7,37 @@ Keep out what an event does to a recipient (`folding`).
 Source: developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/reference/messages/status.
 """
 
+import hashlib
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, TypeGuard
+
+from campaign_pipeline.whatsapp.graph_answers import storable, storable_json
 
 _MILLISECONDS_FROM: Final = 100_000_000_000
 """Unix times are seconds; some senders of test data write milliseconds, which are this large since 1973."""
 
+_LONGEST_ALIAS: Final = 200
+"""Bytes; a business-scoped user id has at most 131 characters."""
+
 _LARGEST_CODE: Final = 2**31 - 1
 _CODE_AS_TEXT: Final = re.compile(r"[0-9]{1,10}")
+
+ACCOUNT_FIELDS: Final = frozenset(
+    {
+        "account_alerts",
+        "account_update",
+        "business_capability_update",
+        "message_template_quality_update",
+        "message_template_status_update",
+        "phone_number_quality_update",
+        "template_category_update",
+    }
+)
+"""The webhooks about the account rather than about messages."""
 
 _NO_DATABASE_TAKES: Final = re.compile("[\0\ud800-\udfff]")
 """NUL, which PostgreSQL refuses, and half characters, which have no UTF-8."""
@@ -40,6 +59,8 @@ class StatusEvent:
         error_text: What Meta says of it.
         callback_data: What the sender put into `biz_opaque_callback_data`; ours is an attempt's id.
         raw: The status object as it came, as JSON.
+        recipient_id: What WhatsApp calls the person, usually a wa_id; None where it says nothing, or names a group.
+        recipient_user_id: The person's business-scoped user id, if it says it.
     """
 
     wamid: str
@@ -49,14 +70,41 @@ class StatusEvent:
     error_text: str | None
     callback_data: str | None
     raw: str
+    recipient_id: str | None = None
+    recipient_user_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AccountEvent:
+    """One word of Meta's about the account, its limits or its templates.
+
+    Attributes:
+        sha256: Of the change as it came, with its account and time: the same webhook sent again is the same.
+        field: Meta's name of the webhook.
+        occurred_at: When Meta says that it was, UTC.
+        business_account_id: Which account it is about.
+        value: What was said.
+    """
+
+    sha256: str
+    field: str
+    occurred_at: datetime
+    business_account_id: str
+    value: dict[str, Any]
+
+    @property
+    def raw(self) -> str:
+        """The change as it came, as JSON."""
+        return json.dumps({"id": self.business_account_id, "field": self.field, "value": self.value})
 
 
 @dataclass(frozen=True, slots=True)
 class ReadPayload:
-    """The status events of one payload, and what is wrong with those statuses that cannot be read."""
+    """What one payload tells of messages and of the account, and what is wrong with the parts that cannot be read."""
 
     events: list[StatusEvent]
     problems: list[str]
+    account_events: list[AccountEvent] = field(default_factory=list)
 
 
 def read_payload(payload: object) -> ReadPayload:
@@ -72,6 +120,7 @@ def read_payload(payload: object) -> ReadPayload:
         msg = "not a webhook payload: it has no list named entry"
         raise PayloadError(msg)
     read = ReadPayload([], [])
+    read.account_events.extend(_account_events(payload))
     for value in _values(payload):
         for status in _list_in(value, "statuses"):
             try:
@@ -79,6 +128,27 @@ def read_payload(payload: object) -> ReadPayload:
             except PayloadError as problem:
                 read.problems.append(str(problem))
     return read
+
+
+def _account_events(payload: dict[str, Any]) -> Iterator[AccountEvent]:
+    for entry in _list_in(payload, "entry"):
+        for change in _list_in(entry, "changes"):
+            name = change.get("field") if isinstance(change, dict) else None
+            value = change.get("value") if isinstance(change, dict) else None
+            if name in ACCOUNT_FIELDS and isinstance(value, dict):
+                account = storable(str(entry.get("id", "")))
+                value = storable_json(value)
+                whole = json.dumps([account, entry.get("time"), name, value], sort_keys=True)
+                digest = hashlib.sha256(whole.encode("utf-8", "replace")).hexdigest()
+                yield AccountEvent(digest, name, _time_of(entry), account, value)
+
+
+def _time_of(entry: dict[str, Any]) -> datetime:
+    """When an entry was sent; one that does not say so is older than any that does."""
+    try:
+        return read_timestamp(entry.get("time"))
+    except PayloadError:
+        return datetime.fromtimestamp(0, UTC)
 
 
 def _values(payload: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -114,7 +184,14 @@ def _read_status(status: object) -> StatusEvent:
         error_text=text,
         callback_data=callback_data if _is_word(callback_data, 1_000) else None,
         raw=json.dumps(status, separators=(",", ":")),
+        recipient_id=None if status.get("recipient_type") == "group" else _alias_in(status, "recipient_id"),
+        recipient_user_id=_alias_in(status, "recipient_user_id"),
     )
+
+
+def _alias_in(status: dict[str, Any], name: str) -> str | None:
+    alias = status.get(name)
+    return alias if _is_word(alias, _LONGEST_ALIAS) else None
 
 
 def _is_word(value: object, longest: int) -> TypeGuard[str]:
@@ -144,8 +221,11 @@ def _read_error(status: dict[str, Any]) -> tuple[int, str | None]:
     first = next(iter(_list_in(status, "errors")), None)
     if not isinstance(first, dict):
         return 0, None
-    text = first.get("title") or first.get("message")
-    return _code_of(first.get("code")), text if _is_word(text, 10_000) else None
+    data = first.get("error_data")
+    details = data.get("details") if isinstance(data, dict) else None
+    title = first.get("title") or first.get("message")
+    told = ": ".join(dict.fromkeys(part for part in (title, details) if isinstance(part, str) and part))
+    return _code_of(first.get("code")), told if _is_word(told, 10_000) else None
 
 
 def _code_of(value: object) -> int:

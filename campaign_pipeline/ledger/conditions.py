@@ -9,9 +9,9 @@ plan of a statement for all values to come, cannot know that they will be those 
 
 from typing import Final
 
-from sqlalchemy import ColumnElement, literal
+from sqlalchemy import ColumnElement, and_, literal, literal_column
 
-from campaign_pipeline.ledger.schema import campaign_recipients, send_attempts
+from campaign_pipeline.ledger.schema import account_events, campaign_recipients, delivery_events, send_attempts
 from campaign_pipeline.ledger.states import UNSETTLED, AttemptOutcome, RecipientState
 
 
@@ -27,3 +27,13 @@ IS_UNSETTLED: Final = campaign_recipients.c.state.in_([_written_out(state) for s
 
 CALL_IN_DOUBT: Final = send_attempts.c.outcome == _written_out(AttemptOutcome.IN_DOUBT)
 """The call was made and its answer was lost."""
+
+FAILURE_TO_ACT_ON: Final = and_(
+    delivery_events.c.status == literal_column("'failed'"),
+    delivery_events.c.acted_at.is_(None),
+    delivery_events.c.attempt_id.is_not(None),
+)
+"""A failure of one of our messages whose consequences were not drawn yet."""
+
+ACCOUNT_EVENT_TO_ACT_ON: Final = account_events.c.acted_at.is_(None)
+"""Word of Meta about the account that nothing was done about yet."""

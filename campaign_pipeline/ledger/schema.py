@@ -34,11 +34,13 @@ from sqlalchemy.dialects import postgresql
 from campaign_pipeline.ledger.states import (
     MAY_BE_REPEATED,
     UNSETTLED,
+    AliasKind,
     AttemptOutcome,
     BatchState,
     CampaignStatus,
     DeliveryFileState,
     ListState,
+    PauseCause,
     RecipientState,
     RejectionReason,
     SubscriptionStatus,
@@ -73,6 +75,9 @@ BigId: Final = BigInteger().with_variant(Integer, "sqlite")
 
 Json: Final = JSON().with_variant(postgresql.JSONB(), "postgresql")
 
+JsonOrNull: Final = JSON(none_as_null=True).with_variant(postgresql.JSONB(none_as_null=True), "postgresql")
+"""Without the option, nothing would be kept as the JSON document `null`."""
+
 metadata: Final = MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -105,18 +110,32 @@ marketing_campaigns = Table(
     Column("name", String(200), nullable=False),
     Column("template_name", String(512), nullable=False),
     Column("template_language", String(20), nullable=False),
-    # [{"name": "first_name", "column": "first_name"}, …]; names that are 1, 2, 3 … make a positional template.
+    # [{"name": "first_name", "column": "first_name"}, …], or "fixed" for "column"; names that are 1, 2, 3 … make a
+    # positional template.
     Column("template_parameters", Json, nullable=False),
     Column("daily_send_limit", Integer, nullable=False),
+    # 1 if it takes on each date as many as the sender's limit lets it; `daily_send_limit` is then left aside.
+    Column("follows_sender_limit", Integer, nullable=False, server_default="0"),
     Column("priority", Integer, nullable=False),
     Column("status", String(20), nullable=False),
     Column("status_reason", Text),
+    Column("paused_by", String(20)),
+    # Since when its cause is known; of a webhook about the template, when Meta says that it was.
+    Column("paused_at", UtcDateTime),
+    # What failed before it was resumed is old news, and pauses it no more.
+    Column("resumed_at", UtcDateTime),
+    Column("resumed_by", Text),
     # The next free place in the queue; raised in the transaction that adds people, so that no two share a place.
     Column("next_position", BigInteger, nullable=False, server_default="1"),
     Column("created_at", UtcDateTime, nullable=False),
     Column("activated_at", UtcDateTime),
     Column("finished_at", UtcDateTime),
+    # The template as Meta showed it then, and a word that changes with it; all null when nobody has looked yet.
+    Column("template", JsonOrNull),
+    Column("template_version", String(16)),
+    Column("template_checked_at", UtcDateTime),
     _one_of("status", CampaignStatus),
+    _one_of("paused_by", PauseCause),
     CheckConstraint("daily_send_limit > 0", name="daily_send_limit_positive"),
 )
 
@@ -183,6 +202,8 @@ senders = Table(
     Column("lease_beat", BigInteger, nullable=False, server_default="0"),
     Column("stopped_at", UtcDateTime),
     Column("stop_reason", Text),
+    # What failed before a person let it go on is known to that person.
+    Column("resumed_at", UtcDateTime),
     # No attempt is ever stamped earlier than the one before it, whatever the machine's clock does.
     Column("newest_stamp", UtcDateTime),
 )
@@ -196,6 +217,20 @@ sender_limits = Table(
     Column("effective_from", UtcDateTime, nullable=False),
     Column("source", Text, nullable=False),
     CheckConstraint("people_per_24_hours >= 0", name="limit_not_negative"),
+)
+
+held_countries = Table(
+    "held_countries",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("sender_id", ForeignKey("senders.id"), nullable=False),
+    # ISO 3166.
+    Column("region", String(2), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("held_at", UtcDateTime, nullable=False),
+    Column("released_at", UtcDateTime),
+    Column("released_by", Text),
+    _partial_index("uq_held_countries_held_once", "sender_id", "region", where="released_at IS NULL", unique=True),
 )
 
 external_usage = Table(
@@ -236,6 +271,8 @@ campaign_recipients = Table(
     Column("campaign_id", ForeignKey("marketing_campaigns.id"), nullable=False),
     Column("person_key", String(32), nullable=False),
     Column("phone", String(32), nullable=False),
+    # The country that the number belongs to, two letters of ISO 3166; null for numbers of no country.
+    Column("region", String(2)),
     Column("parameters", Json, nullable=False),
     Column("list_id", ForeignKey("recipient_lists.id"), index=True),
     Column("line_number", Integer),
@@ -267,6 +304,8 @@ send_attempts = Table(
     # A UUID that travels as biz_opaque_callback_data and comes back in the status webhooks.
     Column("id", String(36), primary_key=True),
     Column("recipient_id", ForeignKey("campaign_recipients.id"), nullable=False),
+    # The recipient's, here as well: how a campaign's last messages ended is asked with every failure.
+    Column("campaign_id", BigId),
     Column("attempt_number", Integer, nullable=False),
     Column("batch_id", ForeignKey("batches.id"), nullable=False, index=True),
     Column("sender_id", ForeignKey("senders.id"), nullable=False),
@@ -297,6 +336,8 @@ send_attempts = Table(
     Column("failed_at", UtcDateTime),
     Column("failure_code", Integer),
     Column("failure_text", Text),
+    # Which version of the template the message was made after; null when nobody had read it.
+    Column("template_version", String(16)),
     _one_of("outcome", AttemptOutcome),
     CheckConstraint("was_counted = 1 OR admitted_count <= admitted_limit", name="admitted_within_limit"),
     UniqueConstraint("recipient_id", "attempt_number"),
@@ -313,6 +354,53 @@ send_attempts = Table(
     _partial_index("ix_send_attempts_wamid", "wamid", where="wamid IS NOT NULL"),
     _partial_index("ix_send_attempts_in_doubt", "started_at", where=f"outcome = '{AttemptOutcome.IN_DOUBT}'"),
     Index(None, "answered_at"),
+    Index(None, "campaign_id", "answered_at"),
+)
+
+person_aliases = Table(
+    "person_aliases",
+    metadata,
+    # A wa_id or a business-scoped user id, as WhatsApp spells it: no phone number, whatever it looks like.
+    Column("alias", String(200), primary_key=True),
+    Column("person_key", String(32), primary_key=True),
+    Column("kind", String(20), nullable=False),
+    Column("first_seen_at", UtcDateTime, nullable=False),
+    _one_of("kind", AliasKind),
+)
+
+shared_accounts = Table(
+    "shared_accounts",
+    metadata,
+    # Two people who turned out to be one WhatsApp account; each pair stands here both ways, to be found by either.
+    Column("person_key", String(32), primary_key=True),
+    Column("other_key", String(32), primary_key=True),
+    Column("alias", String(200), nullable=False),
+    Column("found_at", UtcDateTime, nullable=False),
+)
+
+test_sends = Table(
+    "test_sends",
+    metadata,
+    # A UUID that travels as biz_opaque_callback_data, as an attempt's id does.
+    Column("id", String(36), primary_key=True),
+    # Null once the draft was deleted: what was sent to whom stays.
+    Column("campaign_id", ForeignKey("marketing_campaigns.id", ondelete="SET NULL"), index=True),
+    Column("sender_id", ForeignKey("senders.id"), nullable=False),
+    Column("template_name", String(512), nullable=False),
+    Column("template_language", String(20), nullable=False),
+    Column("template_version", String(16)),
+    Column("person_key", String(32), nullable=False),
+    Column("phone", String(32), nullable=False),
+    Column("by", Text, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("answered_at", UtcDateTime),
+    Column("outcome", String(20), nullable=False),
+    Column("http_status", Integer),
+    Column("error_code", Integer),
+    Column("error_text", Text),
+    Column("wamid", Text),
+    Column("message_status", Text),
+    _one_of("outcome", AttemptOutcome),
 )
 
 campaign_send_schedule = Table(
@@ -376,19 +464,50 @@ delivery_events = Table(
     Column("error_text", Text),
     # As it came in biz_opaque_callback_data, known to us or not.
     Column("callback_data", Text),
+    # Whom the message went to, as WhatsApp spells it: aliases of the person, once matched.
+    Column("recipient_alias", Text),
+    Column("recipient_user_id", Text),
     # Ours, once matched; null while nobody here knows the message.
     Column("attempt_id", ForeignKey("send_attempts.id")),
     Column("file_id", ForeignKey("delivery_files.id"), nullable=False),
     Column("line_number", Integer, nullable=False),
     Column("raw", Text, nullable=False),
     Column("received_at", UtcDateTime, nullable=False),
+    # When what a failure means for more than its message was done: once, however often the files are read.
+    Column("acted_at", UtcDateTime),
     # Meta delivers at least once: the same event counts once.
     UniqueConstraint("wamid", "status", "occurred_at", "error_code"),
     # A file is taken in some thousand lines at a time, and each time only those are looked at.
     Index(None, "file_id", "line_number"),
     _partial_index("ix_delivery_events_attempt", "attempt_id", where="attempt_id IS NOT NULL"),
+    _partial_index(
+        "ix_delivery_events_to_act_on",
+        # Not by id: without a condition on its column SQLite prefers the index above.
+        "attempt_id",
+        where="status = 'failed' AND acted_at IS NULL AND attempt_id IS NOT NULL",
+    ),
     # To be counted. By wamid they are found with the unique constraint.
     _partial_index("ix_delivery_events_unmatched", "id", where="attempt_id IS NULL"),
+)
+
+account_events = Table(
+    "account_events",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    # Of the change as it came: the same webhook counts once, whatever file it comes in.
+    Column("sha256", String(64), nullable=False, unique=True),
+    Column("field", String(60), nullable=False),
+    # The template, or whatever else it is about: of two words about one subject the later one counts.
+    Column("subject", Text, nullable=False),
+    Column("occurred_at", UtcDateTime, nullable=False),
+    Column("file_id", ForeignKey("delivery_files.id"), nullable=False),
+    Column("line_number", Integer, nullable=False),
+    Column("raw", Text, nullable=False),
+    Column("received_at", UtcDateTime, nullable=False),
+    Column("acted_at", UtcDateTime),
+    # What was done about it, in a sentence; null when there was nothing to do.
+    Column("result", Text),
+    _partial_index("ix_account_events_to_act_on", "occurred_at", where="acted_at IS NULL"),
 )
 
 outbox = Table(

@@ -48,6 +48,30 @@ class SkipReason(StrEnum):
     UNSUBSCRIBED = "unsubscribed"
     CANCELLED = "campaign_cancelled"
     REMOVED = "removed"
+    SAME_PERSON = "same_person"
+    """Shares the WhatsApp account of somebody who has the message, or stands before; whose, follows in words."""
+
+
+class AliasKind(StrEnum):
+    """What WhatsApp calls a person by."""
+
+    WA_ID = "wa_id"
+    BSUID = "bsuid"
+    """A business-scoped user id; it stands also where a wa_id is expected, if the person hides the number."""
+
+
+class PauseCause(StrEnum):
+    """What paused a campaign. Only a person's pause gives the people of an open batch back to the queue."""
+
+    PERSON = "person"
+    FAULT = "fault"
+    """An answer or a failed webhook said that nobody of the campaign can be reached."""
+    FAILURES = "failures"
+    """Too many of its last messages failed."""
+    TEMPLATE = "template"
+    """Meta has paused the template; once it is unpaused, the campaign goes on by itself."""
+    QUALITY = "quality"
+    """Meta rates the template RED."""
 
 
 class BatchState(StrEnum):

@@ -60,6 +60,7 @@ def progress(pipeline: Pipeline, campaign: str) -> metadata.Metadata:
         by_date = figures_by_date(connection, found.id)
     return {
         "status": dg.MetadataValue.text(found.status.value),
+        "daily_limit": dg.MetadataValue.text(str(found.daily_limit)),
         **end,
         "funnel": pictures.funnel(figures),
         **metadata.of_figures(figures),

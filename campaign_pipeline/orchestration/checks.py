@@ -14,12 +14,20 @@ from typing import Final
 import dagster as dg
 
 from campaign_pipeline.campaigns.figures import batch_figures
+from campaign_pipeline.delivery.impediments import impediments
 from campaign_pipeline.delivery.standing import doubts_by_age, left_behind, silence
 from campaign_pipeline.orchestration.assets.sending import DAILY_BATCH
 from campaign_pipeline.orchestration.resources import Pipeline
+from campaign_pipeline.recipients.identity import shared_in_campaigns
 from campaign_pipeline.sending.proof import BatchProof, prove_batch
 
-STANDING_CHECK_NAMES: Final = ("nobody_left_behind", "doubts_by_age", "statuses_come_in")
+STANDING_CHECK_NAMES: Final = (
+    "nobody_left_behind",
+    "doubts_by_age",
+    "statuses_come_in",
+    "one_account_each",
+    "nothing_waits_for_a_person",
+)
 
 
 def batch_checks(send_dates: dg.DailyPartitionsDefinition) -> Sequence[dg.AssetChecksDefinition]:
@@ -175,6 +183,52 @@ def statuses_come_in(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResul
     )
 
 
+@dg.asset_check(
+    asset="delivery_statuses",
+    name=STANDING_CHECK_NAMES[3],
+    description="No two people of one campaign have turned out to share one WhatsApp account.",
+)
+def one_account_each(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
+    """One person under two numbers gets a message twice, where it is found out only after both were sent to."""
+    with pipeline.ledger.read() as connection:
+        found = shared_in_campaigns(connection, pipeline.now())
+    return dg.AssetCheckResult(
+        passed=not found,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={
+            "expected": 0,
+            "skipped": sum(each.skipped for each in found),
+            "pairs_both_sent_to": sum(each.reached for each in found),
+            "campaigns": ", ".join(each.campaign for each in found) or "none",
+            "what_to_do": "look in the lists for one person under two numbers",
+        },
+    )
+
+
+@dg.asset_check(
+    asset="delivery_statuses",
+    name=STANDING_CHECK_NAMES[4],
+    description=(
+        "Nothing waits for a person: no stopped sender, no held country, no campaign paused by what WhatsApp says, and "
+        "(warning) no error that nobody knows."
+    ),
+)
+def nothing_waits_for_a_person(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
+    """Whoever looks at the desk in the morning has to see why fewer messages go out than were planned."""
+    with pipeline.ledger.read() as connection:
+        found = impediments(connection, pipeline.now())
+    # Nobody can do anything about an error that is over but look it up.
+    only_told = all(each.kind == "unknown_error" for each in found)
+    return dg.AssetCheckResult(
+        passed=not found,
+        severity=dg.AssetCheckSeverity.WARN if only_told else dg.AssetCheckSeverity.ERROR,
+        metadata={
+            "expected": "nothing",
+            "found": dg.MetadataValue.md("\n".join(f"- {each.sentence}" for each in found) or "nothing"),
+        },
+    )
+
+
 def standing_checks() -> Sequence[dg.AssetChecksDefinition]:
     """The checks of the present state, run every hour."""
-    return [nobody_left_behind, doubts, statuses_come_in]
+    return [nobody_left_behind, doubts, statuses_come_in, one_account_each, nothing_waits_for_a_person]

@@ -24,6 +24,7 @@ from campaign_pipeline.orchestration.assets.sending import CAMPAIGN_ANALYTICS, D
 from campaign_pipeline.orchestration.groups import ANALYTICS_TAGS, LEDGER_VERSION
 from campaign_pipeline.orchestration.partitions import CAMPAIGNS
 from campaign_pipeline.orchestration.resources import Pipeline
+from campaign_pipeline.recipients.identity import SAME_PERSON_SKIPPED
 from campaign_pipeline.sending.batches import BATCH_CLOSED, batch_of
 from campaign_pipeline.sending.doubts import DOUBTS_RESOLVED
 from campaign_pipeline.sending.limits import LIMIT_SET
@@ -50,6 +51,7 @@ _SHOWN_ON: Final[Mapping[str, tuple[str, ...]]] = {
     "campaign_cancelled": ("audience", "campaign_progress"),
     "campaign_completed": ("campaign_progress",),
     DOUBTS_RESOLVED: ("campaign_progress",),
+    SAME_PERSON_SKIPPED: ("audience", "campaign_progress"),
 }
 
 _CHANGES_THE_PLAN: Final = frozenset(
@@ -63,6 +65,7 @@ _CHANGES_THE_PLAN: Final = frozenset(
         "campaign_cancelled",
         DOUBTS_RESOLVED,
         LIMIT_SET,
+        SAME_PERSON_SKIPPED,
     }
 )
 """After these, who is foreseen for which date is not what it was."""

@@ -113,6 +113,7 @@ def _by_campaign(preview: BatchPreview) -> list[dict[str, object]]:
 
 def _row(person: PreviewedPerson) -> dict[str, object]:
     template = person.request["template"]
+    seen = {} if person.rendered is None else {"message": person.rendered.as_text()}
     return {
         "campaign": person.campaign,
         "place": person.place,
@@ -120,4 +121,5 @@ def _row(person: PreviewedPerson) -> dict[str, object]:
         "template": template["name"],
         "language": template["language"]["code"],
         "components": json.dumps(template.get("components", []), ensure_ascii=False),
+        **seen,
     }

@@ -36,6 +36,8 @@ class Pipeline:
             cloud_api=cloud_api_of(self.settings.whatsapp_base_url),
             limit_setting=self.settings.sender_limit,
             rate=self.settings.sender_rate,
+            stop_rule=self.settings.stop_rule,
+            account=self.settings.account_terms,
         )
         return Sender(
             self.ledger,

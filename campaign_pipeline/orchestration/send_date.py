@@ -15,12 +15,14 @@ from typing import Any
 import dagster as dg
 from dagster import DagsterExecutionInterruptedError
 
+from campaign_pipeline.campaigns.held_countries import waiting_in_held
 from campaign_pipeline.orchestration.assets.sending import DAILY_BATCH
 from campaign_pipeline.orchestration.build import build_definitions
 from campaign_pipeline.orchestration.instance import NoInstanceError, end_dead_runs, open_instance, process_tag
 from campaign_pipeline.orchestration.jobs import DAILY_SEND
 from campaign_pipeline.orchestration.ledger_events import report_ledger_events
 from campaign_pipeline.orchestration.resources import Pipeline
+from campaign_pipeline.sending.report import nobody_waits
 from campaign_pipeline.settings import Settings
 
 
@@ -67,7 +69,7 @@ def send_date(send_date: date) -> dict[str, Any]:
         report_ledger_events(instance, pipeline)
     return {
         "ok": run.success,
-        "sentence": _sentence(run, send_date),
+        "sentence": _sentence(run, send_date) or _nothing_to_send(pipeline, send_date),
         "run_id": run.run_id,
         "sent_now": _sent_now(run),
     }
@@ -77,7 +79,7 @@ def _not_done(sentence: str) -> dict[str, Any]:
     return {"ok": False, "sentence": sentence, "run_id": None, "sent_now": 0}
 
 
-def _sentence(run: dg.ExecuteInProcessResult, send_date: date) -> str:
+def _sentence(run: dg.ExecuteInProcessResult, send_date: date) -> str | None:
     for event in run.all_events:
         if event.is_step_failure and event.step_failure_data.user_failure_data is not None:
             return f"{send_date}: {event.step_failure_data.user_failure_data.description}"
@@ -86,9 +88,13 @@ def _sentence(run: dg.ExecuteInProcessResult, send_date: date) -> str:
                 return f"{send_date}: stopped on request. Who is left stays in the batch; run the date again to go on."
             return f"{send_date}: {event.step_failure_data.error.message.strip()}"
     summary = _metadata(run).get("summary")
-    if summary is not None:
-        return str(summary.value)
-    return f"{send_date}: nobody waits in an active campaign; nothing to send."
+    return None if summary is None else str(summary.value)
+
+
+def _nothing_to_send(pipeline: Pipeline, send_date: date) -> str:
+    with pipeline.ledger.read() as connection:
+        held = waiting_in_held(connection)
+    return nobody_waits(send_date, {region: people for region, people in held.items() if people})
 
 
 def _sent_now(run: dg.ExecuteInProcessResult) -> int:

@@ -19,9 +19,11 @@ from campaign_pipeline.campaigns import templates
 from campaign_pipeline.campaigns.catalogue import Campaign, find
 from campaign_pipeline.campaigns.errors import CampaignError
 from campaign_pipeline.campaigns.journal import record
+from campaign_pipeline.campaigns.values import faults_in
 from campaign_pipeline.ledger.engine import Ledger
 from campaign_pipeline.ledger.states import ListState, RejectionReason
 from campaign_pipeline.recipients.consent import ConsentColumns
+from campaign_pipeline.recipients.destinations import UNITED_STATES, US_REFUSAL, UsNumbers, refusal_of
 from campaign_pipeline.recipients.folders import ListFolders, shortened
 from campaign_pipeline.recipients.list_files import BadRow, ListFileError, ListReader, ListRow, open_list
 from campaign_pipeline.recipients.loading import (
@@ -35,7 +37,9 @@ from campaign_pipeline.recipients.loading import (
     lists_by_person,
     note_consent,
     note_refusals,
+    note_regions,
     reserve_positions,
+    take_out,
     unsubscribed_among,
     write_counts,
 )
@@ -76,6 +80,7 @@ def add_file(
     phone_column: str | None,
     actor: str,
     clock: Callable[[], datetime],
+    us_numbers: UsNumbers = UsNumbers.REJECT,
     on_progress: Callable[[int, int], None] = lambda _done, _size: None,
 ) -> IntakeReport:
     """Adds the people of a list to a campaign, at the end of its queue.
@@ -92,6 +97,7 @@ def add_file(
         phone_column: The column of phone numbers, where its name is not a usual one.
         actor: Who adds it.
         clock: Gives the moment, UTC.
+        us_numbers: What becomes of numbers of the United States.
         on_progress: Told the bytes read and the bytes in all.
 
     Raises:
@@ -106,7 +112,7 @@ def add_file(
         digest, kept_as = _keep(path, folders.kept)
         with ledger.write() as connection:
             list_id = begin_list(connection, found.id, path.name, digest, kept_as, clock())
-        intake = _Intake(ledger, found, list_id, path.name, checked_region, reader, clock, on_progress)
+        intake = _Intake(ledger, found, list_id, path.name, checked_region, us_numbers, reader, clock, on_progress)
         try:
             counts, rejections_file = intake.run(folders.rejected / f"{found.slug}-list-{list_id}.csv")
         except Exception as error:
@@ -120,7 +126,9 @@ def add_file(
     return IntakeReport(list_id, path.name, counts, rejections_file, kept_as)
 
 
-def add_subscribed(ledger: Ledger, campaign: str, *, actor: str, now: datetime) -> IntakeReport:
+def add_subscribed(
+    ledger: Ledger, campaign: str, *, actor: str, now: datetime, us_numbers: UsNumbers = UsNumbers.REJECT
+) -> IntakeReport:
     """Adds everyone who is subscribed to a campaign, in the order in which they subscribed.
 
     Raises:
@@ -129,14 +137,20 @@ def add_subscribed(ledger: Ledger, campaign: str, *, actor: str, now: datetime) 
     name = "everyone who is subscribed"
     with ledger.write() as connection:
         found = _open_campaign(connection, campaign)
-        if found.parameters:
-            columns = ", ".join(parameter.column for parameter in found.parameters)
-            msg = f"The template of {found.slug} needs values ({columns}) that only a list has: add a file instead."
+        if columns := templates.columns_of(found.parameters):
+            msg = (
+                f"The template of {found.slug} needs values ({', '.join(columns)}) that only a list has: add a file "
+                "instead."
+            )
             raise CampaignError(msg)
         list_id = begin_list(connection, found.id, name, None, None, now)
         subscribed = count_subscribed(connection)
-        added = insert_subscribed(connection, found.id, list_id, now)
-        counts = IntakeCounts(read=subscribed, added=added, already_in_campaign=subscribed - added)
+        inserted = insert_subscribed(connection, found.id, list_id, now)
+        note_regions(connection, list_id)
+        refused = 0 if us_numbers is UsNumbers.KEEP else take_out(connection, list_id, UNITED_STATES, US_REFUSAL)
+        counts = IntakeCounts(
+            read=subscribed, added=inserted - refused, already_in_campaign=subscribed - inserted, invalid=refused
+        )
         write_counts(connection, list_id, counts)
         end_list(connection, list_id, ListState.DONE, now)
         details = {"list_id": list_id, "list": name, **counts.as_dict()}
@@ -154,6 +168,7 @@ class _Intake:
         list_id: int,
         name: str,
         region: str | None,
+        us_numbers: UsNumbers,
         reader: ListReader,
         clock: Callable[[], datetime],
         on_progress: Callable[[int, int], None],
@@ -163,6 +178,7 @@ class _Intake:
         self._list_id = list_id
         self._name = name
         self._region = region
+        self._us_numbers = us_numbers
         self._reader = reader
         self._clock = clock
         self._on_progress = on_progress
@@ -186,15 +202,23 @@ class _Intake:
             phone = parse_phone(row.phone, self._region)
         except InvalidPhone as error:
             return Rejection(row.line_number, row.phone, RejectionReason.INVALID, f"{error.code}: {error}")
+        # Before all else that can be wrong with the row: a "no" counts for every campaign, whatever this one needs.
+        if self._consent.clearly_refuses(row.columns):
+            return Candidate(row.line_number, row.phone, phone, row.columns, refuses=True)
         missing = templates.missing_columns(self._campaign.parameters, row.columns)
         if missing:
             detail = f"missing_value: nothing in {', '.join(missing)}, which the template needs"
             return Rejection(row.line_number, row.phone, RejectionReason.INVALID, detail)
-        if self._consent.clearly_refuses(row.columns):
-            return Candidate(row.line_number, row.phone, phone, row.columns, refuses=True)
+        faults = faults_in(self._campaign.pattern, row.columns)
+        if faults:
+            detail = "; ".join(fault.sentence for fault in faults)
+            return Rejection(row.line_number, row.phone, RejectionReason.INVALID, detail)
         if self._consent.consent(row.columns) is False:
             detail = "what the list says about consent is neither yes nor no"
             return Rejection(row.line_number, row.phone, RejectionReason.UNSUBSCRIBED, detail)
+        refusal = refusal_of(phone, self._us_numbers)
+        if refusal is not None:
+            return Rejection(row.line_number, row.phone, RejectionReason.INVALID, refusal)
         return Candidate(row.line_number, row.phone, phone, row.columns, refuses=False)
 
     def _take_in(self, rows: Sequence[Candidate | Rejection], so_far: IntakeCounts) -> SortedRows:
@@ -236,7 +260,7 @@ def _open_campaign(connection: Connection, campaign: str) -> Campaign:
 
 
 def _refuse_missing_columns(campaign: Campaign, reader: ListReader, path: Path) -> None:
-    missing = [parameter.column for parameter in campaign.parameters if parameter.column not in reader.header]
+    missing = [column for column in templates.columns_of(campaign.parameters) if column not in reader.header]
     if missing:
         msg = (
             f"{path.name} has no column {', '.join(missing)}, which fills the template of {campaign.slug}; it has "

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, select
 from campaign_pipeline.campaigns.errors import CampaignError
 from campaign_pipeline.ledger.engine import Ledger
 from campaign_pipeline.ledger.schema import recipient_lists
+from campaign_pipeline.recipients.destinations import UsNumbers
 from campaign_pipeline.recipients.folders import ListFolders, shortened
 from campaign_pipeline.recipients.intake import IntakeReport, add_file
 from campaign_pipeline.recipients.list_format import BYTES_TO_TELL, recognise
@@ -137,6 +138,7 @@ def take_in_waiting(
     region: str | None,
     actor: str,
     clock: Callable[[], datetime],
+    us_numbers: UsNumbers = UsNumbers.REJECT,
     names: Container[str] | None = None,
 ) -> TakenIn:
     """Adds the lists that wait in a campaign's folder; each leaves the folder once it is in and kept.
@@ -152,6 +154,7 @@ def take_in_waiting(
         region: The country of numbers without a country code.
         actor: Who adds them.
         clock: Gives the moment, UTC.
+        us_numbers: What becomes of numbers of the United States.
         names: Which of them to take in, so that others may go on growing; None is whatever waits.
     """
     taken_in = TakenIn([], [])
@@ -161,7 +164,15 @@ def take_in_waiting(
         before = _version(path)
         try:
             report = add_file(
-                ledger, campaign, path, folders=folders, region=region, phone_column=None, actor=actor, clock=clock
+                ledger,
+                campaign,
+                path,
+                folders=folders,
+                region=region,
+                phone_column=None,
+                actor=actor,
+                clock=clock,
+                us_numbers=us_numbers,
             )
         except (ListFileError, CampaignError) as error:
             if _version(path) != before:

@@ -5,12 +5,13 @@ people are loaded in bulk.
 Keep out who is to be added: `sorting` decides that.
 """
 
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Connection, Integer, func, insert, literal, select, update
+from sqlalchemy import Connection, Integer, delete, func, insert, literal, select, update
 
 from campaign_pipeline.campaigns.errors import CampaignError
 from campaign_pipeline.ledger.bulk import load_new
@@ -22,12 +23,22 @@ from campaign_pipeline.ledger.schema import (
     recipient_rejections,
     subscriptions,
 )
-from campaign_pipeline.ledger.states import CampaignStatus, ListState, RecipientState, SubscriptionStatus
+from campaign_pipeline.ledger.states import (
+    CampaignStatus,
+    ListState,
+    RecipientState,
+    RejectionReason,
+    SubscriptionStatus,
+)
 from campaign_pipeline.ledger.upsert import upsert
+from campaign_pipeline.recipients.phone_numbers import region_of
 from campaign_pipeline.recipients.sorting import Candidate, IntakeCounts, Rejection
 
 ENDED: Final = (CampaignStatus.COMPLETED, CampaignStatus.CANCELLED)
 """Nobody can be added to such a campaign."""
+
+_IDS_PER_STATEMENT: Final = 5_000
+"""Both databases bound the parameters of a statement."""
 
 
 def begin_list(
@@ -132,6 +143,7 @@ def insert_people(
                 "campaign_id": campaign_id,
                 "person_key": person.phone.person_key,
                 "phone": person.phone.e164,
+                "region": person.phone.region,
                 "parameters": dict(person.columns),
                 "list_id": list_id,
                 "line_number": person.line_number,
@@ -182,6 +194,42 @@ def insert_subscribed(connection: Connection, campaign_id: int, list_id: int, no
     columns = ["campaign_id", "person_key", "phone", "parameters", "list_id", "position", "state", "changed_at"]
     added = insert(campaign_recipients).from_select(columns, people_to_add)
     return connection.execute(added, execution_options={"preserve_rowcount": True}).rowcount
+
+
+def note_regions(connection: Connection, list_id: int) -> None:
+    """Notes the region of everyone whom a list has brought without it."""
+    people_of: dict[str, list[int]] = defaultdict(list)
+    rows = connection.execute(
+        select(campaign_recipients.c.id, campaign_recipients.c.phone).where(
+            campaign_recipients.c.list_id == list_id, campaign_recipients.c.region.is_(None)
+        )
+    )
+    for row in rows:
+        region = region_of(row.phone)
+        if region is not None:
+            people_of[region].append(row.id)
+    for region, ids in people_of.items():
+        for start in range(0, len(ids), _IDS_PER_STATEMENT):
+            some = ids[start : start + _IDS_PER_STATEMENT]
+            connection.execute(
+                update(campaign_recipients).where(campaign_recipients.c.id.in_(some)).values(region=region)
+            )
+
+
+def take_out(connection: Connection, list_id: int, region: str, detail: str) -> int:
+    """Turns the people of a region whom a list without a file has just brought into rejections; gives how many."""
+    of_region = (campaign_recipients.c.list_id == list_id, campaign_recipients.c.region == region)
+    # They come from no line of a file.
+    rejected = select(
+        literal(list_id),
+        literal(0, Integer),
+        campaign_recipients.c.phone,
+        literal(RejectionReason.INVALID.value),
+        literal(detail),
+    ).where(*of_region)
+    names = ["list_id", "line_number", "value", "reason", "detail"]
+    connection.execute(insert(recipient_rejections).from_select(names, rejected))
+    return connection.execute(delete(campaign_recipients).where(*of_region)).rowcount
 
 
 def note_consent(connection: Connection, people: Sequence[Candidate], source: str, now: datetime) -> None:

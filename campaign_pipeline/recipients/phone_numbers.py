@@ -6,7 +6,7 @@ Keep out files, the database, and what WhatsApp answers: a `wa_id` is not always
 
 import re
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Final
 
@@ -84,10 +84,22 @@ class PhoneNumber:
         e164: What is sent, as "+447911123456".
         person_key: The same for every spelling of one person; what UNIQUE (campaign, person) stands on. It looks like
             E.164, but for Argentina it is the number without the 9: compare it, never send to it.
+        region: Two letters of ISO 3166 for the country or territory that the number belongs to; None for numbers of no
+            country, such as +800.
     """
 
     e164: str
     person_key: str
+    # Follows from the number, and so tells no two of them apart.
+    region: str | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _ValidNumber:
+    """A number that can exist, and its region as libphonenumber has it."""
+
+    number: phonenumbers.PhoneNumber
+    region: str | None
 
 
 def check_default_region(region: str | None) -> str | None:
@@ -133,7 +145,7 @@ def parse_phone(text: str, default_region: str | None) -> PhoneNumber:
         raise ValueError(f"Write the default region in capitals, not as {default_region!r}.")
     faults: list[InvalidPhone] = []
     for readings in _readings(_dialled_digits(text), default_region):
-        valid: list[phonenumbers.PhoneNumber] = []
+        valid: list[_ValidNumber] = []
         for reading in readings:
             try:
                 valid.append(_valid_number(reading, default_region))
@@ -148,6 +160,20 @@ def mask_phone(text: str) -> str:
     """Hides a phone number for logs and metadata: only the last two digits stay, and nothing tells its length."""
     digits = [character for character in text if character.isdecimal()]
     return "***" + ("".join(digits[-2:]) if len(digits) > 4 else "")
+
+
+def region_of(e164: str) -> str | None:
+    """The region of a number as the ledger keeps it: two letters of ISO 3166; None where no country has it."""
+    try:
+        number = phonenumbers.parse(e164)
+    except NumberParseException:
+        return None
+    return _country(phonenumbers.region_code_for_number(number))
+
+
+def _country(region: str | None) -> str | None:
+    """A region, unless it is libphonenumber's 001, which stands for the numbers of no country."""
+    return region if region is not None and region.isalpha() else None
 
 
 def _dialled_digits(text: str) -> str:
@@ -211,19 +237,21 @@ def _country_code(region: str) -> str:
     return str(phonenumbers.country_code_for_region(region))
 
 
-def _valid_number(reading: str, default_region: str | None) -> phonenumbers.PhoneNumber:
+def _valid_number(reading: str, default_region: str | None) -> _ValidNumber:
     """Parses one reading, folds the old spellings of its country, and keeps it if such a number can exist."""
     try:
         parsed = phonenumbers.parse(reading, default_region, keep_raw_input=True)
     except NumberParseException as error:
         raise InvalidPhone(_PARSE_FAULTS[error.error_type]) from error
     number = _as_valid_today(parsed)
-    if not phonenumbers.is_valid_number(number):
+    # What `is_valid_number` does as well; finding the region is most of its work, and so it is kept.
+    region = phonenumbers.region_code_for_number(number)
+    if region is None or not phonenumbers.is_valid_number_for_region(number, region):
         raise InvalidPhone(_LENGTH_FAULTS.get(phonenumbers.is_possible_number_with_reason(number), "not_valid"))
-    return number
+    return _ValidNumber(number, region)
 
 
-def _the_one_meant(numbers: list[phonenumbers.PhoneNumber]) -> phonenumbers.PhoneNumber:
+def _the_one_meant(numbers: list[_ValidNumber]) -> _ValidNumber:
     """Settles digits that are a number both with and without the country code at their start.
 
     4915123456789 is a German mobile with its country code, and as it stands also a possible number of East Frisia. The
@@ -231,7 +259,7 @@ def _the_one_meant(numbers: list[phonenumbers.PhoneNumber]) -> phonenumbers.Phon
     """
     if len(numbers) == 1 or len({_phone_number(number).e164 for number in numbers}) == 1:
         return numbers[0]
-    mobiles = [number for number in numbers if phonenumbers.number_type(number) in _MOBILE_TYPES]
+    mobiles = [each for each in numbers if phonenumbers.number_type(each.number) in _MOBILE_TYPES]
     if len(mobiles) != 1:
         raise InvalidPhone("ambiguous")
     return mobiles[0]
@@ -258,10 +286,10 @@ def _as_valid_today(number: phonenumbers.PhoneNumber) -> phonenumbers.PhoneNumbe
     return number
 
 
-def _phone_number(number: phonenumbers.PhoneNumber) -> PhoneNumber:
-    """Writes a valid number in the two forms that the ledger keeps."""
-    e164 = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
-    return PhoneNumber(e164=e164, person_key=_person_key(e164, number))
+def _phone_number(valid: _ValidNumber) -> PhoneNumber:
+    """Writes a valid number in the forms that the ledger keeps."""
+    e164 = phonenumbers.format_number(valid.number, phonenumbers.PhoneNumberFormat.E164)
+    return PhoneNumber(e164=e164, person_key=_person_key(e164, valid.number), region=_country(valid.region))
 
 
 def _person_key(e164: str, number: phonenumbers.PhoneNumber) -> str:

@@ -11,9 +11,10 @@ from datetime import date, datetime
 
 from sqlalchemy import ColumnElement, Connection, Row, Update, case, func, insert, literal, select, update
 
-from campaign_pipeline.campaigns import templates
 from campaign_pipeline.campaigns.lifecycle import complete_settled
-from campaign_pipeline.campaigns.queue import CAMPAIGN_ORDER
+from campaign_pipeline.campaigns.message_pattern import pattern_of_row
+from campaign_pipeline.campaigns.queue import CAMPAIGN_ORDER, in_no_held_country
+from campaign_pipeline.delivery.consequences import Failure, act_on_answers, hold_senders
 from campaign_pipeline.delivery.folding import (
     CAPACITY_WINDOW,
     FAR_AWAY,
@@ -22,6 +23,7 @@ from campaign_pipeline.delivery.folding import (
     newest_time,
     refold,
 )
+from campaign_pipeline.delivery.stop_rule import DEFAULT_RULE, StopRule
 from campaign_pipeline.ledger.locks import fold_alone
 from campaign_pipeline.ledger.schema import (
     campaign_recipients,
@@ -38,6 +40,7 @@ from campaign_pipeline.ledger.states import (
     RecipientState,
     SubscriptionStatus,
 )
+from campaign_pipeline.recipients.identity import learn_aliases, skip_known_doubles
 from campaign_pipeline.sending.batches import Batch, need_of_date, skip_unsubscribed
 from campaign_pipeline.sending.capacity import (
     admissible,
@@ -45,11 +48,12 @@ from campaign_pipeline.sending.capacity import (
     capacity_at,
     next_freed,
 )
-from campaign_pipeline.sending.errors import CannotSendError
+from campaign_pipeline.sending.errors import CannotSendError, stopped_sender
 from campaign_pipeline.sending.lease import Lease
 from campaign_pipeline.sending.limits import limit_in_force
 from campaign_pipeline.sending.outcomes import Verdict
 from campaign_pipeline.whatsapp.client import Answer
+from campaign_pipeline.whatsapp.errors import Arrival
 from campaign_pipeline.whatsapp.messages import TemplateMessage
 
 
@@ -135,11 +139,19 @@ def admit(
     return Admission(calls, limit, full, freed_at)
 
 
-def settle(connection: Connection, calls: Sequence[SettledCall], now: datetime) -> None:
+def settle(connection: Connection, calls: Sequence[SettledCall], now: datetime, rule: StopRule = DEFAULT_RULE) -> None:
     """Records what came of some calls, each on its own attempt, whoever holds the sender by now.
 
     An answer that comes after doubt, or after a webhook has told already, adds what it knows and takes nothing back.
+    What a refusal means for a campaign, a country or the sender is done in the same transaction.
     """
+    failures = [
+        Failure(call.attempt_id, error, error.class_in(Arrival.ANSWER), call.answer.error_text or "", now)
+        for call in calls
+        if (error := call.verdict.error) is not None
+    ]
+    if failures:
+        hold_senders(connection)
     fold_alone(connection)
     stamp = newest_time(connection, now)
     for call in calls:
@@ -153,6 +165,8 @@ def settle(connection: Connection, calls: Sequence[SettledCall], now: datetime) 
         with_events = select(delivery_events.c.attempt_id).where(delivery_events.c.attempt_id.in_(attempt_ids))
         apply_evidence(connection, with_events, now, stamp + CAPACITY_WINDOW)
     refold(connection, select(send_attempts.c.recipient_id).where(ours), now)
+    act_on_answers(connection, failures, rule, now)
+    learn_aliases(connection, [call.attempt_id for call in calls if call.answer.wa_id], now)
     complete_settled(connection, now)
 
 
@@ -166,18 +180,23 @@ def _stamp(connection: Connection, sender_id: int, now: datetime) -> datetime:
         select(senders.c.stopped_at, senders.c.stop_reason, senders.c.newest_stamp).where(senders.c.id == sender_id)
     ).one()
     if row.stopped_at is not None:
-        raise CannotSendError(row.stop_reason or "The sender was stopped.")
+        raise stopped_sender(row.stop_reason or "no reason was given.")
     stamp = max(now, row.newest_stamp or now)
     connection.execute(update(senders).where(senders.c.id == sender_id).values(newest_stamp=stamp))
     return stamp
 
 
 def _next_claimed(connection: Connection, batch: Batch, size: int, now: datetime) -> list[Row]:
-    """The next people of a batch who may be sent to; those who have unsubscribed since are skipped on the way."""
+    """The next people of a batch who may be sent to.
+
+    Those who have unsubscribed since, or are one WhatsApp account with somebody else in their campaign, are skipped on
+    the way.
+    """
     query = (
         select(
-            *campaign_recipients.c["id", "person_key", "phone", "parameters"],
+            *campaign_recipients.c["id", "campaign_id", "person_key", "phone", "parameters"],
             *marketing_campaigns.c["template_name", "template_language", "template_parameters"],
+            *marketing_campaigns.c["template", "template_version"],
             subscriptions.c.status.label("subscription"),
         )
         .select_from(
@@ -189,16 +208,21 @@ def _next_claimed(connection: Connection, batch: Batch, size: int, now: datetime
             campaign_recipients.c.batch_id == batch.id,
             campaign_recipients.c.state == RecipientState.CLAIMED,
             marketing_campaigns.c.status == CampaignStatus.ACTIVE,
+            *in_no_held_country(connection),
         )
         .order_by(*CAMPAIGN_ORDER, campaign_recipients.c.position)
         .limit(size)
+        # Somebody may be skipped by an answer that comes in at this moment: waited for here, and not found out after
+        # the attempts were written.
+        .with_for_update(of=campaign_recipients, key_share=True)
     )
     while True:
         people = connection.execute(query).all()
         unsubscribed = [each.id for each in people if each.subscription == SubscriptionStatus.UNSUBSCRIBED]
-        if not unsubscribed:
+        if unsubscribed:
+            skip_unsubscribed(connection, unsubscribed, now)
+        elif not skip_known_doubles(connection, [(each.person_key, each.phone) for each in people], now):
             return list(people)
-        skip_unsubscribed(connection, unsubscribed, now)
         complete_settled(connection, now)
 
 
@@ -243,6 +267,7 @@ def _write_attempts(
             {
                 "id": attempt_id,
                 "recipient_id": person.id,
+                "campaign_id": person.campaign_id,
                 "attempt_number": numbers.get(person.id, 0) + 1,
                 "batch_id": batch.id,
                 "sender_id": lease.sender_id,
@@ -255,6 +280,7 @@ def _write_attempts(
                 "started_at": stamp,
                 "counts_until": FAR_AWAY,
                 "outcome": AttemptOutcome.CALLING,
+                "template_version": person.template_version,
             }
             for attempt_id, person, place in zip(attempt_ids, people, places, strict=True)
         ],
@@ -270,7 +296,7 @@ def _write_attempts(
         )
         raise CannotSendError(msg)
     return tuple(
-        AdmittedCall(attempt_id, _message(person, attempt_id))
+        AdmittedCall(attempt_id, pattern_of_row(person).message(person.phone, person.parameters, attempt_id))
         for attempt_id, person in zip(attempt_ids, people, strict=True)
     )
 
@@ -282,16 +308,6 @@ def _attempts_so_far(connection: Connection, recipient_ids: Sequence[int]) -> di
         .group_by(send_attempts.c.recipient_id)
     )
     return {row.recipient_id: row.number for row in rows}
-
-
-def _message(person: Row, attempt_id: str) -> TemplateMessage:
-    return TemplateMessage(
-        to=person.phone,
-        template_name=person.template_name,
-        language=person.template_language,
-        body=templates.values_for(templates.from_rows(person.template_parameters), person.parameters),
-        callback_data=attempt_id,
-    )
 
 
 def _settlement(call: SettledCall, stamp: datetime) -> Update:

@@ -8,9 +8,24 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, Row, case, delete, exists, func, insert, null, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    and_,
+    case,
+    delete,
+    exists,
+    func,
+    insert,
+    null,
+    or_,
+    select,
+    update,
+)
 
 from campaign_pipeline.campaigns.figures import batch_figures
+from campaign_pipeline.campaigns.held_countries import held_regions
 from campaign_pipeline.campaigns.journal import announce
 from campaign_pipeline.campaigns.lifecycle import complete_settled
 from campaign_pipeline.campaigns.plan import Demand
@@ -23,6 +38,7 @@ from campaign_pipeline.ledger.states import (
     AttemptOutcome,
     BatchState,
     CampaignStatus,
+    PauseCause,
     RecipientState,
     SkipReason,
 )
@@ -163,11 +179,38 @@ def doubt_unanswered(connection: Connection, batch: Batch, now: datetime) -> int
 
 
 def release_held_up(connection: Connection, batch: Batch, now: datetime) -> int:
-    """Gives back to the queue the claimed people of campaigns that are not active; gives how many these were."""
-    not_active = select(marketing_campaigns.c.id).where(marketing_campaigns.c.status != CampaignStatus.ACTIVE)
-    moved_on = _give_back(connection, batch, now, campaign_recipients.c.campaign_id.in_(not_active))
+    """Gives back to the queue the claimed people of held countries, and of campaigns that a person has paused or ended.
+
+    Those of a campaign that was paused by what WhatsApp says stay: once it is mended, the date goes on with them.
+
+    Returns:
+        How many were given back.
+    """
+    campaign = marketing_campaigns.c
+    kept = and_(campaign.status == CampaignStatus.PAUSED, campaign.paused_by != PauseCause.PERSON)
+    given_up = select(campaign.id).where(campaign.status != CampaignStatus.ACTIVE, ~kept)
+    of_nobody_sent_to = or_(
+        campaign_recipients.c.campaign_id.in_(given_up), campaign_recipients.c.region.in_(held_regions(connection))
+    )
+    moved_on = _give_back(connection, batch, now, of_nobody_sent_to)
     connection.execute(update(batches).where(batches.c.id == batch.id).values(moved_on=batches.c.moved_on + moved_on))
     return moved_on
+
+
+def held_up(connection: Connection, batch: Batch) -> dict[str, str]:
+    """The campaigns that people of a batch cannot be sent to for, though no person has paused them: slug and reason."""
+    campaign = marketing_campaigns.c
+    waits = exists().where(
+        campaign_recipients.c.batch_id == batch.id,
+        campaign_recipients.c.state == RecipientState.CLAIMED,
+        campaign_recipients.c.campaign_id == campaign.id,
+    )
+    rows = connection.execute(
+        select(*campaign["slug", "status_reason"])
+        .where(campaign.status == CampaignStatus.PAUSED, campaign.paused_by != PauseCause.PERSON, waits)
+        .order_by(campaign.id)
+    )
+    return {row.slug: row.status_reason or "" for row in rows}
 
 
 def people_left(connection: Connection, batch: Batch) -> int:

@@ -50,6 +50,12 @@ def sender_id_or_none(connection: Connection) -> int | None:
     return connection.execute(select(senders.c.id).where(senders.c.name == SENDER)).scalar_one_or_none()
 
 
+def stop_of(connection: Connection, sender: int) -> str | None:
+    """Why the sender is stopped; None while it is not."""
+    row = connection.execute(select(*senders.c["stopped_at", "stop_reason"]).where(senders.c.id == sender)).one()
+    return None if row.stopped_at is None else row.stop_reason or "no reason was given."
+
+
 def bind(connection: Connection, sender: int, cloud_api: str) -> str | None:
     """Binds the sender to a Cloud API at its first use; gives the one it is bound to if that is another."""
     connection.execute(

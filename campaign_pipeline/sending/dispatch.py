@@ -17,7 +17,10 @@ from typing import Final
 from sqlalchemy.exc import DBAPIError
 
 from campaign_pipeline.campaigns.calendar import SendCalendar
+from campaign_pipeline.delivery.consequences import act_on_webhooks
+from campaign_pipeline.delivery.stop_rule import DEFAULT_RULE, StopRule
 from campaign_pipeline.ledger.engine import Ledger
+from campaign_pipeline.ledger.states import AttemptOutcome
 from campaign_pipeline.sending.attempts import Admission, AdmittedCall, SettledCall, admit, settle
 from campaign_pipeline.sending.batches import Batch, people_left
 from campaign_pipeline.sending.clock import Clock, WatchedClock
@@ -32,7 +35,7 @@ DOUBTS_IN_A_ROW: Final = 3
 """So many answers lost one after the other stop the batch: each is a person whom we may not send to again."""
 
 BACK_OFFS_IN_A_ROW: Final = 6
-"""So many refusals to take a call stop the batch: about a minute of trying."""
+"""So many refusals to take a call stop the batch: a minute of trying, or some more when Meta asks for longer waits."""
 
 LONGEST_WAIT: Final = 1.0
 """Seconds between two looks at pause, lease and stop."""
@@ -49,6 +52,7 @@ class DispatchTerms:
         keep_free_for: A date whose batch comes first, if this is a past date's batch.
         may_wait_until: Until when the batch may wait for capacity; None if it may not.
         run_id: Who makes the calls.
+        stop_rule: When the failures of a campaign's last messages pause it.
     """
 
     limit_setting: int
@@ -57,6 +61,7 @@ class DispatchTerms:
     keep_free_for: date | None
     may_wait_until: datetime | None
     run_id: str
+    stop_rule: StopRule = DEFAULT_RULE
 
 
 class Dispatch:
@@ -218,7 +223,7 @@ class Dispatch:
         calls = [self._settled(future) for future in finished]
         try:
             with self._ledger.write() as connection:
-                settle(connection, calls, self._clock.now())
+                settle(connection, calls, self._clock.now(), self._terms.stop_rule)
                 left = people_left(connection, self._batch)
         except DBAPIError as error:
             # The answers are kept and recorded at the next turn, for as long as this run holds the sender.
@@ -231,7 +236,15 @@ class Dispatch:
             del self._in_flight[future]
         for call in calls:
             self._react(call)
+        self._hear_of_failures()
         self._on_progress(Progress(self._batch.size - left - len(self._in_flight), self._batch.size))
+
+    def _hear_of_failures(self) -> None:
+        """Failed webhooks that came before the answers to their calls were matched by these answers."""
+        try:
+            act_on_webhooks(self._ledger, self._terms.stop_rule, self._clock.now)
+        except DBAPIError as error:
+            self._end(ledger_failed(error))
 
     def _settled(self, future: Future[Answer]) -> SettledCall:
         answer = future.result()
@@ -248,12 +261,14 @@ class Dispatch:
     def _react(self, call: SettledCall) -> None:
         answer, reaction = call.answer, call.verdict.reaction
         self.accepted += answer.kind is AnswerKind.ACCEPTED
-        self._doubts = self._doubts + 1 if reaction is Reaction.DOUBT else 0
+        self._doubts = self._doubts + 1 if call.verdict.outcome is AttemptOutcome.IN_DOUBT else 0
         if reaction is Reaction.GO_ON:
             self._back_off.succeeded()
         elif reaction is Reaction.BACK_OFF:
             # Nothing here needs to be unguessable: jitter only spreads those who try again.
-            self._back_off.failed(self._clock.monotonic(), random.random())  # noqa: S311
+            self._back_off.failed(self._clock.monotonic(), random.random(), call.verdict.wait)  # noqa: S311
+        elif reaction is Reaction.DOUBT and call.verdict.wait:
+            self._back_off.wait(self._clock.monotonic(), call.verdict.wait)
         problem = self._problem_with(answer, reaction)
         if problem is not None:
             self._end(CannotSendError(problem))
@@ -261,7 +276,10 @@ class Dispatch:
     def _problem_with(self, answer: Answer, reaction: Reaction) -> str | None:
         """Why no further call may start after an answer; None when one may."""
         if reaction is Reaction.STOP:
-            return f"WhatsApp refuses every message: {_in_words(answer)}. Mend that, then run the date again."
+            return (
+                f"WhatsApp refuses every message, and the sender is stopped: {_in_words(answer)}. Mend that, then "
+                "`campaign sender resume`, and run the date again."
+            )
         if reaction is Reaction.BACK_OFF and self._back_off.failures >= BACK_OFFS_IN_A_ROW:
             return (
                 f"WhatsApp took no call {self._back_off.failures} times in a row: {_in_words(answer)}. Nobody is lost; "

@@ -42,6 +42,20 @@ class StoppedError(CannotSendError):
     """The run was asked to stop; people stay claimed, and a re-run of the date goes on with them."""
 
 
+def stopped_sender(reason: str) -> CannotSendError:
+    """The reason when the sender was stopped, by Meta's word or a person's."""
+    return CannotSendError(f"The sender is stopped: {reason} Once it is resumed, run the date again.")
+
+
+def another_cloud_api(bound_to: str, cloud_api: str) -> CannotSendError:
+    """The reason when a ledger that has sent through one Cloud API is to send through another."""
+    return CannotSendError(
+        f"This ledger has sent through {bound_to}, and WHATSAPP_BASE_URL now names {cloud_api}. A ledger stays with "
+        "one Cloud API, so that the people of a trial are never reached for real: set CAMPAIGN_DATA_DIR or "
+        "CAMPAIGN_DATABASE_URL to another ledger, or the address back."
+    )
+
+
 def ledger_failed(error: DBAPIError) -> CannotSendError:
     """The reason when the ledger itself does not answer or takes no more: a full disk, a lost connection, a lock."""
     return CannotSendError(f"The ledger could not be written to: {error.orig}. Run the date again when it can.")

@@ -5,18 +5,25 @@ Keep out the moving window, which counts who was reached: `capacity`.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
 from campaign_pipeline.campaigns.journal import announce, audit
 from campaign_pipeline.delivery.folding import CAPACITY_WINDOW, newest_time
 from campaign_pipeline.ledger.schema import external_usage, sender_limits, senders
 from campaign_pipeline.sending.capacity import SENDER, sender_id
+from campaign_pipeline.whatsapp.account_reading import MessagingLimit
 
 FROM_SETTINGS: Final = "CAMPAIGN_SENDER_LIMIT"
+
+FROM_META: Final = "meta: "
+"""How the source of a limit begins that Meta has told."""
+
+FROM_TEST_SENDS: Final = "test-send"
+"""What `external_usage` says of the places that test sends use; nobody else is named so."""
 
 LIMIT_SET: Final = "limit_set"
 """The kind of the outbox row that tells Dagster of another limit."""
@@ -45,6 +52,26 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True)
+class _Word:
+    """A row of the history; a higher id was said later."""
+
+    id: int
+    people: int
+    effective_from: datetime
+    source: str
+
+    @property
+    def is_metas(self) -> bool:
+        return self.source.startswith(FROM_META)
+
+    @property
+    def tier(self) -> int:
+        """People whom Meta allows by a word of its own, of which a ceiling may have left less."""
+        told = MessagingLimit.read(self.source.removeprefix(FROM_META))
+        return self.people if told is None or told.people is None else told.people
+
+
+@dataclass(frozen=True, slots=True)
 class UsedElsewhere:
     """People whom another system of the same portfolio has reached, all noted as at one moment, UTC."""
 
@@ -65,22 +92,14 @@ def latest_word(connection: Connection, setting: int, now: datetime) -> Limit:
     """The limit in force with its source.
 
     The settings speak anew when their value differs from the one they last said; until then a person's later word
-    holds, from the moment for which it was said.
+    holds, from the moment for which it was said. What was said before Meta's last word and takes effect after it goes
+    no higher than Meta's tier; whoever speaks after Meta knows of it.
     """
     words = _words(connection)
-    last = max((word for word in words if word.source == FROM_SETTINGS), key=lambda word: word.id, default=None)
-    if last is None or last.people_per_24_hours != setting:
+    last = _last_setting(words)
+    if last is None or last.people != setting:
         return Limit(setting, None, FROM_SETTINGS)
-    moment = newest_time(connection, now)
-    # Later in the book or for a later moment: two machines whose clocks differ do not make a new word an old one.
-    later = [
-        word
-        for word in words
-        if word.source != FROM_SETTINGS
-        and word.effective_from <= moment
-        and (word.id > last.id or word.effective_from > last.effective_from)
-    ]
-    return _limit(later[-1] if later else last)
+    return _in_force(_held_to_tier(words), newest_time(connection, now)) or _limit(last)
 
 
 def history(connection: Connection) -> list[Limit]:
@@ -145,6 +164,67 @@ def set_limit(
     return Limit(people, effective_from, source)
 
 
+def take_over_limit(
+    connection: Connection,
+    sender: int,
+    told: int | None,
+    ceiling: int | None,
+    now: datetime,
+    source: str,
+    setting: int | None = None,
+) -> Limit | None:
+    """Takes over the limit that Meta says is in force; lowered at once, raised no further than the user allows.
+
+    Args:
+        connection: A transaction that writes.
+        sender: The sender's row.
+        told: People in 24 hours, as Meta says; None when that is not known.
+        ceiling: The most that may be taken over; None is what the settings or a person have set last.
+        now: When it was told, UTC.
+        source: Who says so, as in "meta: TIER_2K".
+        setting: The settings' limit, which is noted first when it is news. Without it, they have spoken before.
+
+    Returns:
+        The new limit, from now on; None when nothing changes, neither now nor of what was said for later.
+    """
+    if told is None:
+        return None
+    connection.execute(select(senders.c.id).where(senders.c.id == sender).with_for_update(key_share=True))
+    if setting is not None:
+        note_setting(connection, sender, setting, now)
+    words = _words(connection)
+    moment = newest_time(connection, now)
+    before = _in_force(_held_to_tier(words), moment)
+    set_by_user = _in_force([word for word in words if not word.is_metas], moment)
+    most = ceiling if ceiling is not None else (set_by_user.people if set_by_user is not None else None)
+    if set_by_user is not None and set_by_user.people == 0:
+        # Somebody has stopped all sending, and only a person takes that back.
+        most = 0
+    people = min(told, MOST_PEOPLE if most is None else most)
+    said_now = _Word(max((word.id for word in words), default=0) + 1, people, moment, source)
+    if (
+        before is not None
+        and before.people == people
+        and _to_come(words, moment) == _to_come([*words, said_now], moment)
+    ):
+        return None
+    effective_from = _stamp(connection, sender, now)
+    connection.execute(
+        insert(sender_limits).values(
+            sender_id=sender, people_per_24_hours=people, effective_from=effective_from, source=source
+        )
+    )
+    details = {
+        "people": people,
+        "told": told,
+        "effective_from": effective_from.isoformat(),
+        "in_force_before": before.people if before is not None else None,
+    }
+    audit(connection, LIMIT_SET, SENDER, actor=source, now=now, details=details)
+    announce(connection, LIMIT_SET, now=now, details=details)
+    return Limit(people, effective_from, source)
+
+
 def note_used_elsewhere(
     connection: Connection, people: int, used_at: datetime, *, by: str, now: datetime
 ) -> UsedElsewhere:
@@ -185,23 +265,80 @@ def used_elsewhere(connection: Connection, now: datetime) -> list[UsedElsewhere]
     rows = connection.execute(
         select(*external_usage.c["people", "used_at", "source"])
         .join(senders, senders.c.id == external_usage.c.sender_id)
-        .where(senders.c.name == SENDER, external_usage.c.used_at > now - CAPACITY_WINDOW)
+        .where(
+            senders.c.name == SENDER,
+            external_usage.c.used_at > now - CAPACITY_WINDOW,
+            external_usage.c.source != FROM_TEST_SENDS,
+        )
         .order_by(external_usage.c.used_at, external_usage.c.id)
     )
     return [UsedElsewhere(row.people, row.used_at, row.source) for row in rows]
 
 
-def _words(connection: Connection) -> Sequence[Row]:
-    return connection.execute(
+def used_by_tests(connection: Connection, now: datetime) -> int:
+    """How many places test sends use that still count."""
+    query = (
+        select(func.count())
+        .select_from(external_usage.join(senders, senders.c.id == external_usage.c.sender_id))
+        .where(
+            senders.c.name == SENDER,
+            external_usage.c.used_at > now - CAPACITY_WINDOW,
+            external_usage.c.source == FROM_TEST_SENDS,
+        )
+    )
+    return connection.execute(query).scalar_one()
+
+
+def _words(connection: Connection) -> list[_Word]:
+    rows = connection.execute(
         select(*sender_limits.c["id", "people_per_24_hours", "effective_from", "source"])
         .join(senders, senders.c.id == sender_limits.c.sender_id)
         .where(senders.c.name == SENDER)
         .order_by(sender_limits.c.effective_from, sender_limits.c.id)
-    ).all()
+    )
+    return [_Word(row.id, row.people_per_24_hours, row.effective_from, row.source) for row in rows]
 
 
-def _limit(word: Row) -> Limit:
-    return Limit(word.people_per_24_hours, word.effective_from, word.source)
+def _held_to_tier(words: Sequence[_Word]) -> list[_Word]:
+    """The words as they hold: what was said before Meta's last and takes effect after it is held to its tier."""
+    last = max((word for word in words if word.is_metas), key=lambda word: word.id, default=None)
+    if last is None:
+        return list(words)
+    return [
+        replace(word, people=min(word.people, last.tier))
+        if word.id < last.id and word.effective_from > last.effective_from
+        else word
+        for word in words
+    ]
+
+
+def _to_come(words: Sequence[_Word], moment: datetime) -> list[int]:
+    """Of how many people the words will be that take effect after a moment."""
+    return [word.people for word in _held_to_tier(words) if word.effective_from > moment]
+
+
+def _last_setting(words: Sequence[_Word]) -> _Word | None:
+    return max((word for word in words if word.source == FROM_SETTINGS), key=lambda word: word.id, default=None)
+
+
+def _in_force(words: Sequence[_Word], moment: datetime) -> Limit | None:
+    """The word that holds at a moment, as far as anybody has spoken."""
+    last = _last_setting(words)
+    # Later in the book or for a later moment: two machines whose clocks differ do not make a new word an old one.
+    later = [
+        word
+        for word in words
+        if word.source != FROM_SETTINGS
+        and word.effective_from <= moment
+        and (last is None or word.id > last.id or word.effective_from > last.effective_from)
+    ]
+    if later:
+        return _limit(later[-1])
+    return _limit(last) if last is not None else None
+
+
+def _limit(word: _Word) -> Limit:
+    return Limit(word.people, word.effective_from, word.source)
 
 
 def _held_sender(connection: Connection) -> int:
@@ -220,7 +357,7 @@ def _stamp(connection: Connection, sender: int, now: datetime) -> datetime:
 
 def _named(by: str) -> str:
     name = by.strip()
-    if not name or name == FROM_SETTINGS:
+    if not name or name in (FROM_SETTINGS, FROM_TEST_SENDS) or name.startswith(FROM_META.strip()):
         msg = "Say who sets it, by a person's name."
         raise LimitError(msg)
     return name

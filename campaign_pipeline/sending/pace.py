@@ -49,16 +49,22 @@ class BackOff:
     failures: int = 0
     until: float = 0.0
 
-    def failed(self, monotonic: float, jitter: float) -> None:
+    def failed(self, monotonic: float, jitter: float, at_least: float = 0.0) -> None:
         """Notes a failure; `jitter` from 0 to 1 spreads those who wait by up to a quarter.
+
+        Some failures ask for a longer wait than their number: `at_least`, in seconds.
 
         Failures that come while it is waiting already are of calls that were out together, and count once.
         """
         if monotonic < self.until:
             return
-        seconds = min(LONGEST_BACK_OFF, FIRST_BACK_OFF * 2**self.failures)
+        seconds = max(at_least, min(LONGEST_BACK_OFF, FIRST_BACK_OFF * 2**self.failures))
         self.failures += 1
         self.until = max(self.until, monotonic + seconds * (1 + jitter / 4))
+
+    def wait(self, monotonic: float, seconds: float) -> None:
+        """Lets nothing start for some seconds, without counting a failure."""
+        self.until = max(self.until, monotonic + seconds)
 
     def succeeded(self) -> None:
         """Notes that the way is free."""

@@ -14,25 +14,26 @@ from campaign_pipeline.campaigns.calendar import SendCalendar
 from campaign_pipeline.campaigns.catalogue import Campaign, find
 from campaign_pipeline.campaigns.plan import share_of_date
 from campaign_pipeline.campaigns.queue import demands_up_to, head_of_queue
-from campaign_pipeline.campaigns.templates import values_for
+from campaign_pipeline.campaigns.value_problems import PREVIEW_ID
 from campaign_pipeline.ledger.schema import campaign_recipients
 from campaign_pipeline.sending.batches import Batch, batch_of, need_of_date
 from campaign_pipeline.sending.capacity import Capacity, capacity_at, sender_id_or_none
 from campaign_pipeline.sending.limits import limit_in_force
-from campaign_pipeline.whatsapp.messages import TemplateMessage
-
-PREVIEW_ID = "preview"
-"""Stands where an attempt's id would."""
+from campaign_pipeline.whatsapp.template_rendering import RenderedMessage
 
 
 @dataclass(frozen=True, slots=True)
 class PreviewedPerson:
-    """One person who would be in the batch, and the request that would be made."""
+    """One person who would be in the batch, and the request that would be made.
+
+    `rendered` is what the person would see; None while nobody has looked at the template.
+    """
 
     campaign: str
     place: int
     phone: str
     request: dict[str, Any]
+    rendered: RenderedMessage | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,18 +100,9 @@ def _previewed(connection: Connection, campaign: Campaign, recipient_ids: list[i
         .where(campaign_recipients.c.id.in_(recipient_ids))
         .order_by(campaign_recipients.c.position)
     )
-    return [
-        PreviewedPerson(
-            campaign.slug,
-            row.position,
-            row.phone,
-            TemplateMessage(
-                to=row.phone,
-                template_name=campaign.template_name,
-                language=campaign.template_language,
-                body=values_for(campaign.parameters, row.parameters),
-                callback_data=PREVIEW_ID,
-            ).as_request(),
-        )
-        for row in rows
-    ]
+    people: list[PreviewedPerson] = []
+    for row in rows:
+        message = campaign.pattern.message(row.phone, row.parameters, PREVIEW_ID)
+        rendered = campaign.pattern.rendered(message)
+        people.append(PreviewedPerson(campaign.slug, row.position, row.phone, message.as_request(), rendered))
+    return people

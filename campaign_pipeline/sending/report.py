@@ -3,7 +3,8 @@
 Add here a fact that a run's end should tell. Keep out how it is shown.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
 
@@ -37,6 +38,7 @@ class DateReport:
         closed: Earlier batches that this run closed, since they had been left unfinished.
         before: The window before this run's first call.
         after: The window now.
+        held_back: People who wait in countries that are held, by the countries' letters.
     """
 
     send_date: date
@@ -48,12 +50,13 @@ class DateReport:
     closed: tuple[Batch, ...]
     before: Capacity
     after: Capacity
+    held_back: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def sentence(self) -> str:
         """What happened, in one line."""
         if self.end is DateEnd.NOBODY_WAITS:
-            return f"{self.send_date}: nobody waits in an active campaign; nothing to send."
+            return nobody_waits(self.send_date, self.held_back)
         parts = [f"{self.figures.sent} of {self.figures.total} accepted by WhatsApp"]
         moved_on = self.batch.moved_on if self.batch is not None else 0
         counted = {
@@ -65,6 +68,19 @@ class DateReport:
         parts += [f"{number} {word}" for word, number in counted.items() if number]
         beginning = "was finished before; nothing sent now" if self.end is DateEnd.WAS_FINISHED else "finished"
         return f"{self.send_date}: {beginning} ({', '.join(parts)})."
+
+
+def nobody_waits(send_date: date, held_back: Mapping[str, int]) -> str:
+    """Why there is nothing to send on a date.
+
+    Args:
+        send_date: The date.
+        held_back: People who wait in countries that are held, by the countries' letters.
+    """
+    if not held_back:
+        return f"{send_date}: nobody waits in an active campaign; nothing to send."
+    held = ", ".join(f"{people} people wait in {region}" for region, people in held_back.items())
+    return f"{send_date}: nothing to send; {held}, which is held: `campaign sender` says why."
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,12 @@ from sqlalchemy.exc import DBAPIError
 
 from campaign_pipeline.campaigns.calendar import SendCalendar
 from campaign_pipeline.campaigns.figures import batch_figures
+from campaign_pipeline.campaigns.held_countries import waiting_in_held
+from campaign_pipeline.delivery.stop_rule import DEFAULT_RULE, StopRule
 from campaign_pipeline.ledger.engine import Ledger, durability_fault
 from campaign_pipeline.sending import capacity, limits
+from campaign_pipeline.sending.account_events import act_on_account_events
+from campaign_pipeline.sending.account_terms import AccountTerms
 from campaign_pipeline.sending.batches import (
     Batch,
     anybody_waits,
@@ -25,6 +29,7 @@ from campaign_pipeline.sending.batches import (
     close_other_batches,
     doubt_unanswered,
     has_unfinished_before,
+    held_up,
     need_of_date,
     people_left,
     release_held_up,
@@ -33,7 +38,7 @@ from campaign_pipeline.sending.batches import (
 from campaign_pipeline.sending.capacity import Capacity
 from campaign_pipeline.sending.clock import Clock, SystemClock, WatchedClock
 from campaign_pipeline.sending.dispatch import Dispatch, DispatchTerms
-from campaign_pipeline.sending.errors import CannotSendError, ledger_failed
+from campaign_pipeline.sending.errors import CannotSendError, another_cloud_api, ledger_failed, stopped_sender
 from campaign_pipeline.sending.lease import Lease, LeaseTerms, hold_sender
 from campaign_pipeline.sending.report import DateEnd, DateReport, Progress
 from campaign_pipeline.whatsapp.client import MessageClient
@@ -49,6 +54,8 @@ class SenderTerms:
         rate: Calls a second.
         concurrency: Calls in flight at most.
         lease: How the sender is held.
+        stop_rule: When the failures of a campaign's last messages pause it.
+        account: How Meta's words about the account are taken; None leaves them to whoever takes in its webhooks.
     """
 
     cloud_api: str
@@ -56,15 +63,25 @@ class SenderTerms:
     rate: float
     concurrency: int = 16
     lease: LeaseTerms = field(default_factory=LeaseTerms)
+    stop_rule: StopRule = DEFAULT_RULE
+    account: AccountTerms | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class _Ready:
-    """A batch that can be worked on, none when nobody waits, and what was found on the way to it."""
+    """A batch that can be worked on, none when nobody waits, and what was found on the way to it.
+
+    Attributes:
+        batch: The batch.
+        before: The window.
+        closed: Earlier batches that were closed on the way; they stay closed, whatever is refused.
+        refusal: Why no batch is taken, though people wait.
+    """
 
     batch: Batch | None
     before: Capacity
-    closed: tuple[Batch, ...]
+    closed: tuple[Batch, ...] = ()
+    refusal: CannotSendError | None = None
 
 
 class Sender:
@@ -116,6 +133,8 @@ class Sender:
             _refuse_without_durability(connection)
             sender = capacity.sender_id(connection)
             limits.note_setting(connection, sender, self._terms.limit_setting, self._clock.now())
+        if self._terms.account is not None:
+            act_on_account_events(self._ledger, self._terms.account, self._clock.now)
         settled = self._report_if_finished(send_date, sender) or self._report_if_nobody_waits(send_date, sender)
         if settled is not None:
             return settled
@@ -145,6 +164,9 @@ class Sender:
             return finished
         with self._ledger.write() as connection:
             ready = self._resume_or_take(connection, lease, send_date, run_id)
+        if ready.refusal is not None:
+            ready.refusal.closed = ready.closed
+            raise ready.refusal
         batch = ready.batch
         if batch is None:
             return self._report(send_date, lease.sender_id, DateEnd.NOBODY_WAITS, closed=ready.closed)
@@ -154,6 +176,7 @@ class Sender:
         )
         try:
             dispatch.run()
+            self._refuse_held_up(batch)
         except CannotSendError as error:
             error.left = self._people_left(batch)
             error.closed = ready.closed
@@ -201,12 +224,7 @@ class Sender:
     def _refuse_another_cloud_api(self, connection: Connection, sender: int) -> None:
         bound_to = capacity.bind(connection, sender, self._terms.cloud_api)
         if bound_to is not None:
-            msg = (
-                f"This ledger has sent through {bound_to}, and WHATSAPP_BASE_URL now names {self._terms.cloud_api}. A "
-                "ledger stays with one Cloud API, so that the people of a trial are never reached for real: set "
-                "CAMPAIGN_DATA_DIR or CAMPAIGN_DATABASE_URL to another ledger, or the address back."
-            )
-            raise CannotSendError(msg)
+            raise another_cloud_api(bound_to, self._terms.cloud_api)
 
     def _report_if_finished(self, send_date: date, sender: int) -> DateReport | None:
         with self._ledger.read() as connection:
@@ -216,11 +234,7 @@ class Sender:
         return self._report(send_date, sender, DateEnd.WAS_FINISHED)
 
     def _resume_or_take(self, connection: Connection, lease: Lease, send_date: date, run_id: str) -> _Ready:
-        """The batch to work on, or none when nobody waits.
-
-        Raises:
-            CannotSendError: People wait, and the window has no room for this date.
-        """
+        """The batch to work on, or none when nobody waits or none may be taken."""
         lease.require(connection)
         self._refuse_another_cloud_api(connection, lease.sender_id)
         now = self._clock.now()
@@ -230,15 +244,18 @@ class Sender:
         standing = batch_of(connection, send_date)
         if standing is not None:
             doubt_unanswered(connection, standing, now)
-            return _Ready(standing, before, ())
-        closed = close_other_batches(connection, send_date, today, now)
+            return _Ready(standing, before)
+        closed = tuple(close_other_batches(connection, send_date, today, now))
+        stopped = capacity.stop_of(connection, lease.sender_id)
+        if stopped is not None and anybody_waits(connection):
+            return _Ready(None, before, closed, stopped_sender(stopped))
         room = self._room_for(connection, lease.sender_id, send_date, limit)
         while True:
             batch = take_batch(connection, lease.sender_id, send_date, room, run_id, now)
             if batch is not None or not anybody_waits(connection):
-                return _Ready(batch, before, tuple(closed))
+                return _Ready(batch, before, closed)
             if not room:
-                raise self._no_room(connection, lease.sender_id, send_date, limit)
+                return _Ready(None, before, closed, self._no_room(connection, lease.sender_id, send_date, limit))
             # A campaign was resumed between the look at the queue and the question: its people can be taken now.
 
     def _room_for(self, connection: Connection, sender: int, send_date: date, limit: int) -> int:
@@ -275,11 +292,21 @@ class Sender:
             keep_free_for=None if is_today else today,
             may_wait_until=self._calendar.window_of(today)[1] if is_today else None,
             run_id=run_id,
+            stop_rule=self._terms.stop_rule,
         )
 
     def _people_left(self, batch: Batch) -> int:
         with self._ledger.read() as connection:
             return people_left(connection, batch)
+
+    def _refuse_held_up(self, batch: Batch) -> None:
+        """Says so when people were left since their campaigns are paused by what WhatsApp has told."""
+        with self._ledger.read() as connection:
+            reasons = held_up(connection, batch)
+        if reasons:
+            told = " ".join(f"{slug} is paused: {reason}" for slug, reason in reasons.items())
+            msg = f"{told} Then run the date again; if its day is over by then, its people go first in the next batch."
+            raise CannotSendError(msg)
 
     def _give_back_held_up(self, lease: Lease, batch: Batch) -> None:
         with self._ledger.write() as connection:
@@ -310,6 +337,7 @@ class Sender:
                 closed=closed,
                 before=before or after,
                 after=after,
+                held_back={region: people for region, people in waiting_in_held(connection).items() if people},
             )
 
 

@@ -14,13 +14,13 @@ from urllib3.exceptions import HTTPError
 
 from campaign_pipeline.whatsapp.account import CloudApiAccount
 from campaign_pipeline.whatsapp.connection import NotingAdapter, forget_writes, has_written
+from campaign_pipeline.whatsapp.graph_answers import graph_error, json_of, storable, text_of, without_token
 from campaign_pipeline.whatsapp.messages import TemplateMessage
 
 CONNECT_TIMEOUT: Final = 10.0
 READ_TIMEOUT: Final = 60.0
 """Seconds. Long, since an answer that comes late is worth far more than a doubt."""
 
-_LARGEST_CODE: Final = 2**31 - 1
 _OF_THE_CONNECTION: Final = (
     requests.ConnectionError,
     requests.Timeout,
@@ -109,7 +109,7 @@ class CloudApiClient:
             # Whatever it was, http.client and the encoding of headers included: only what was written counts.
             kind = AnswerKind.UNKNOWN if has_written() else AnswerKind.NOT_SENT
             return Answer(kind, error_text=_words_for(error))
-        return read_answer(response.status_code, _json_of(response))
+        return read_answer(response.status_code, json_of(response))
 
     def close(self) -> None:
         """Closes the pooled connections."""
@@ -120,8 +120,8 @@ def read_answer(http_status: int, body: object) -> Answer:
     """Reads an HTTP answer; `body` is its JSON, or None when it is none."""
     if http_status == requests.codes.ok:
         return _read_success(http_status, body)
-    error = _graph_error(body)
-    text = f"HTTP {http_status}" if error is None else _text_of(error)
+    error = graph_error(body)
+    text = f"HTTP {http_status}" if error is None else text_of(error)
     code = None if error is None else int(error["code"])
     definite = code is not None and 400 <= http_status < 500
     return Answer(AnswerKind.REFUSED if definite else AnswerKind.UNKNOWN, http_status, code, text)
@@ -130,7 +130,7 @@ def read_answer(http_status: int, body: object) -> Answer:
 def _read_success(http_status: int, body: object) -> Answer:
     message = _first(body, "messages")
     wamid = message.get("id")
-    if not isinstance(wamid, str) or not wamid or wamid != _storable(wamid):
+    if not isinstance(wamid, str) or not wamid or wamid != storable(wamid):
         return Answer(AnswerKind.UNKNOWN, http_status, error_text="the answer has no wamid")
     return Answer(
         AnswerKind.ACCEPTED,
@@ -141,23 +141,6 @@ def _read_success(http_status: int, body: object) -> Answer:
     )
 
 
-def _graph_error(body: object) -> dict[str, Any] | None:
-    error = body.get("error") if isinstance(body, dict) else None
-    if not isinstance(error, dict):
-        return None
-    code = error.get("code")
-    if isinstance(code, str):
-        return error if code.isascii() and code.isdigit() and len(code) < len(str(_LARGEST_CODE)) else None
-    is_code = isinstance(code, int) and not isinstance(code, bool) and abs(code) <= _LARGEST_CODE
-    return error if is_code else None
-
-
-def _text_of(error: dict[str, Any]) -> str:
-    data = error.get("error_data")
-    details = data.get("details") if isinstance(data, dict) else None
-    return _storable(": ".join(str(part) for part in (error.get("message"), details) if part))
-
-
 def _first(body: object, key: str) -> dict[str, Any]:
     items = body.get(key) if isinstance(body, dict) else None
     first = items[0] if isinstance(items, list) and items else None
@@ -165,19 +148,7 @@ def _first(body: object, key: str) -> dict[str, Any]:
 
 
 def _text_or_none(value: object) -> str | None:
-    return _storable(value) if isinstance(value, str) else None
-
-
-def _storable(text: str) -> str:
-    """The text without what PostgreSQL does not keep: NUL, and halves of characters."""
-    return text.replace("\0", " ").encode("utf-8", "replace").decode("utf-8")
-
-
-def _json_of(response: requests.Response) -> object:
-    try:
-        return response.json()
-    except (ValueError, RecursionError):
-        return None
+    return storable(value) if isinstance(value, str) else None
 
 
 def _words_for(error: Exception) -> str:
@@ -189,4 +160,4 @@ def _words_for(error: Exception) -> str:
     # The words of an error in making the request may quote it, the token among the rest.
     if isinstance(error, _OF_THE_CONNECTION) and isinstance(cause, OSError | HTTPError | HTTPException):
         words = f"{words}: {cause}"
-    return words[:300]
+    return without_token(words)[:300]

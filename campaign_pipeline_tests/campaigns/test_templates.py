@@ -21,6 +21,13 @@ from campaign_pipeline.campaigns.templates import (
         ("1=Name", "1", "Name"),
         ("12=Größe", "12", "Größe"),
         ("code=a=b", "code", "a=b"),
+        ("header.first_name=Name", "header.first_name", "Name"),
+        ("header.1=Name", "header.1", "Name"),
+        ("header.image=Picture", "header.image", "Picture"),
+        ("header.document.filename=File", "header.document.filename", "File"),
+        ("button.0=Code", "button.0", "Code"),
+        ("button.9.payload=Answer", "button.9.payload", "Answer"),
+        ("button.1.code=Code", "button.1.code", "Code"),
     ],
 )
 def test_a_parameter_names_the_column_that_fills_it(text: str, name: str, column: str) -> None:
@@ -29,7 +36,12 @@ def test_a_parameter_names_the_column_that_fills_it(text: str, name: str, column
 
 
 @pytest.mark.parametrize(
-    "text", ["", "name", "=column", "name=", "name= ", "Name=x", "0=x", "01=x", "100=x", "first name=x", "1a=x"]
+    "text",
+    [
+        *["", "name", "=column", "name=", "name= ", "Name=x", "0=x", "01=x", "100=x", "first name=x", "1a=x"],
+        *["name:=", "name:= ", "name::=x", ":=x", "header.=x", "header.Image=x", "header.a.b=x"],
+        *["button.10=x", "button.a=x", "button.0.text=x", "footer.1=x", "header.image.filename=x"],
+    ],
 )
 def test_what_is_no_parameter_is_refused_with_how_to_write_one(text: str) -> None:
     """Taken as it stands, it would be refused by Meta once for every person, each counted against the limit."""
@@ -37,11 +49,36 @@ def test_what_is_no_parameter_is_refused_with_how_to_write_one(text: str) -> Non
         TemplateParameter.parse(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "name", "fixed"),
+    [
+        ("header.image:=https://example.com/a.png?x=1", "header.image", "https://example.com/a.png?x=1"),
+        ("header.image := id:2871834006348767", "header.image", "id:2871834006348767"),
+        ("first_name:=Friend", "first_name", "Friend"),
+        ("1:==", "1", "="),
+    ],
+)
+def test_a_parameter_can_be_the_same_for_everybody(text: str, name: str, fixed: str) -> None:
+    """A picture of the campaign stands in no list; a column made for it is forgotten in the next one."""
+    parameter = TemplateParameter.parse(text)
+    assert (parameter.name, parameter.column, parameter.fixed) == (name, None, fixed)
+    assert parameter.value_of({"": "x"}) == fixed
+    assert TemplateParameter.parse(parameter.written) == parameter
+    assert from_rows(to_rows([parameter])) == (parameter,)
+
+
 def _named(*names: str) -> list[TemplateParameter]:
     return [TemplateParameter(name, "column") for name in names]
 
 
-@pytest.mark.parametrize("names", [(), ("first_name",), ("a", "b"), ("1",), ("1", "2", "3"), ("3", "1", "2")])
+@pytest.mark.parametrize(
+    "names",
+    [
+        *[(), ("first_name",), ("a", "b"), ("1",), ("1", "2", "3"), ("3", "1", "2")],
+        *[("header.1", "1", "2"), ("header.city", "name"), ("name", "header.image"), ("1", "header.video")],
+        *[("header.document", "header.document.filename"), ("button.0", "button.1.payload", "1"), ("button.2", "a")],
+    ],
+)
 def test_parameters_that_a_template_can_have_are_taken(names: tuple[str, ...]) -> None:
     """Meta's templates are named throughout or numbered from 1."""
     check_parameters(_named(*names))
@@ -55,6 +92,13 @@ def test_parameters_that_a_template_can_have_are_taken(names: tuple[str, ...]) -
         (("1", "name"), "either all named or all numbered"),
         (("2",), "from 1 without a gap: 2"),
         (("1", "3"), "from 1 without a gap: 1, 3"),
+        (("header.2", "1"), "from 1 without a gap: 2"),
+        (("header.city", "1"), "either all named or all numbered"),
+        (("header.image", "header.video"), "one header"),
+        (("header.image", "header.1"), "one header"),
+        (("header.document.filename",), "give header.document as well"),
+        (("header.image", "header.document.filename"), "give header.document as well"),
+        (("button.0", "button.0.payload"), "Each button takes one value"),
     ],
 )
 def test_parameters_that_no_template_can_have_are_refused(names: tuple[str, ...], sentence: str) -> None:

@@ -21,8 +21,8 @@ def status(
     code: object = None,
     **more: object,
 ) -> dict[str, Any]:
-    """One status object."""
-    made: dict[str, Any] = {"id": wamid, "status": word, "timestamp": at, "recipient_id": "447911000001", **more}
+    """One status object; without `recipient_id`, by which different people would seem to share one account."""
+    made: dict[str, Any] = {"id": wamid, "status": word, "timestamp": at, **more}
     if callback is not None:
         made["biz_opaque_callback_data"] = callback
     if code is not None:
@@ -37,6 +37,18 @@ def payload(*statuses: object) -> dict[str, Any]:
         "object": "whatsapp_business_account",
         "entry": [{"id": "102290129340398", "changes": [{"value": value, "field": "messages"}]}],
     }
+
+
+def account_payload(field: str, value: dict[str, Any], at: int = MARCH) -> dict[str, Any]:
+    """A webhook payload about the account."""
+    entry = {"id": "102290129340398", "time": at, "changes": [{"value": value, "field": field}]}
+    return {"object": "whatsapp_business_account", "entry": [entry]}
+
+
+def template_payload(event: str, name: str = "spring_sale", at: int = MARCH) -> dict[str, Any]:
+    """A webhook payload about a template."""
+    value = {"event": event, "message_template_name": name, "message_template_language": "en-US", "reason": None}
+    return account_payload("message_template_status_update", value, at)
 
 
 def ndjson(payloads: Iterable[object]) -> bytes:

@@ -20,6 +20,7 @@ def test_the_limit_is_shown_before_anything_was_sent(installation: Installation)
         "limit": {"people": 1_000, "effective_from": None, "source": "CAMPAIGN_SENDER_LIMIT"},
         "used": 0,
         "used_elsewhere": [],
+        "test_sends": 0,
         "free": 1_000,
         "history": [],
     }
@@ -114,8 +115,9 @@ def test_an_hour_that_comes_twice_is_the_later_one(installation: Installation) -
         (["limit", "used-elsewhere", "5", "--at", "23:00"], "still to come"),
         (["limit", "used-elsewhere", "5", "--at", "2026-03-01 08:00"], "use no capacity any more"),
         (["limit", "set", "99999999999"], "from 0 to 1,000,000,000"),
+        (["limit", "used-elsewhere", "5", "--by", "test-send"], "by a person's name"),
     ],
-    ids=["tomorrow", "long ago", "more than all"],
+    ids=["tomorrow", "long ago", "more than all", "no person"],
 )
 def test_what_cannot_be_meant_so_is_one_line(installation: Installation, words: list[str], said: str) -> None:
     """A wrong day is typed easily, and would be noticed only when the limit is broken."""

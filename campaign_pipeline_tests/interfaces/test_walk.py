@@ -156,5 +156,5 @@ def test_recipients_can_be_filtered_by_state_and_read_by_a_program(installation:
 def test_the_defaults_in_the_help_are_those_of_the_campaigns() -> None:
     """They are written twice, since the help must not wait for the ledger's code to load."""
     parameters = inspect.signature(campaigns.create).parameters
-    assert parameters["daily_limit"].default == catalogue.DEFAULT_DAILY_LIMIT
+    assert parameters["daily_limit"].default == str(catalogue.DEFAULT_DAILY_LIMIT)
     assert parameters["language"].default == catalogue.DEFAULT_LANGUAGE

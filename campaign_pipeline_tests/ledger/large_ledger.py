@@ -28,6 +28,7 @@ BIG_TABLES: Final = frozenset(
         "recipient_rejections",
         "audit_log",
         "subscriptions",
+        "person_aliases",
     }
 )
 """Those that grow with every person, message or change; the others have a row for each campaign, date or file."""
@@ -110,8 +111,8 @@ def fill_waiting(connection: Connection) -> None:
         _run(
             connection,
             "INSERT INTO campaign_recipients (campaign_id, person_key, phone, parameters, list_id, line_number,"
-            " position, state, changed_at) SELECT :campaign, '+44' || (7911000000 + :first + i),"
-            " '+44' || (7911000000 + :first + i), '{}', :campaign, i + 1, i, 'pending', :now FROM numbers",
+            " position, region, state, changed_at) SELECT :campaign, '+44' || (7911000000 + :first + i),"
+            " '+44' || (7911000000 + :first + i), '{}', :campaign, i + 1, i, 'GB', 'pending', :now FROM numbers",
             rows=people,
             campaign=number,
             first=first,
@@ -189,10 +190,12 @@ def fill_batch(connection: Connection, number: int) -> None:
         )
     _run(
         connection,
-        "INSERT INTO send_attempts (id, recipient_id, attempt_number, batch_id, sender_id, person_key, run_id,"
+        "INSERT INTO send_attempts (id, recipient_id, campaign_id, attempt_number, batch_id, sender_id, person_key,"
+        " run_id,"
         " lease_fence, admitted_limit, admitted_count, started_at, answered_at, counts_until, outcome, http_status,"
         " wamid, sent_at, delivered_at, read_at)"
-        " SELECT 'attempt-' || id, id, 1, :batch, 1, person_key, 'run', 0, 1100, 1, :at, :at, :until, 'accepted', 200,"
+        " SELECT 'attempt-' || id, id, campaign_id, 1, :batch, 1, person_key, 'run', 0, 1100, 1, :at, :at, :until,"
+        " 'accepted', 200,"
         " 'wamid.old.' || id, CASE WHEN state <> 'accepted' THEN :moment END,"
         " CASE WHEN state IN ('delivered', 'read') THEN :moment END, CASE WHEN state = 'read' THEN :moment END"
         " FROM campaign_recipients WHERE batch_id = :batch",
@@ -200,6 +203,13 @@ def fill_batch(connection: Connection, number: int) -> None:
         at=sent_at,
         until=sent_at + timedelta(hours=24),
         moment=sent_at,
+    )
+    _run(
+        connection,
+        "INSERT INTO person_aliases (alias, person_key, kind, first_seen_at)"
+        " SELECT substr(person_key, 2), person_key, 'wa_id', :at FROM send_attempts WHERE batch_id = :batch",
+        batch=number,
+        at=sent_at,
     )
     connection.execute(
         insert(schema.delivery_files).values(
@@ -246,8 +256,8 @@ def fill_strangers(connection: Connection, half_taken_digest: str) -> None:
 def fill(ledger: Ledger, half_taken_digest: str) -> None:
     """Fills an empty ledger, with statistics that are old by the end: of a time when everybody waited.
 
-    Of attempts and events, of which there were none then, PostgreSQL knows what its autovacuum has seen after the first
-    of fifty dates.
+    Of attempts, events and aliases, of which there were none then, PostgreSQL knows what its autovacuum has seen after
+    the first of fifty dates.
     """
     with ledger.write() as connection:
         if connection.dialect.name == "postgresql":
@@ -258,7 +268,7 @@ def fill(ledger: Ledger, half_taken_digest: str) -> None:
     with ledger.write() as connection:
         fill_batch(connection, 1)
     if ledger.engine.dialect.name == "postgresql":
-        look_again(ledger, "batches", "send_attempts", "delivery_files", "delivery_events")
+        look_again(ledger, "batches", "send_attempts", "delivery_files", "delivery_events", "person_aliases")
     with ledger.write() as connection:
         for number in range(2, DAYS + 1):
             fill_batch(connection, number)

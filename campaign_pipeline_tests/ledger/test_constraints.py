@@ -45,6 +45,7 @@ BAD_ROWS: Mapping[str, Sequence[tuple[str, Mapping[str, object]]]] = {
         ("ck_send_attempts_outcome_known", {"outcome": "lost"}),
         ("ck_send_attempts_admitted_within_limit", {"admitted_count": 251}),
     ],
+    "test_sends": [("ck_test_sends_outcome_known", {"outcome": "lost"})],
     "delivery_files": [("ck_delivery_files_state_known", {"state": "failed"})],
 }
 
@@ -72,6 +73,8 @@ ORPHANS: Sequence[tuple[str, Mapping[str, object]]] = [
     ("batches", {"sender_id": 99}),
     ("send_attempts", {"recipient_id": 99}),
     ("delivery_events", {"attempt_id": "nobody's"}),
+    ("test_sends", {"campaign_id": 99}),
+    ("test_sends", {"sender_id": 99}),
 ]
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
@@ -89,6 +90,19 @@ def test_the_migrated_database_has_the_declared_checks_and_partial_indexes(ledge
     assert "uq_send_attempts_never_twice" in migrated["send_attempts"]["indexes"]
     assert "voided" in migrated["send_attempts"]["indexes"]["uq_send_attempts_never_twice"]
     assert "ck_recipient_lists_counts_sum" in migrated["recipient_lists"]["checks"]
+
+
+def test_every_migration_can_be_taken_back_and_made_again(ledger: Ledger) -> None:
+    """A version that turns out to be wrong is left behind with its tables, or not at all."""
+    before = _shape(ledger)
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrate.__file__).parent / "migrations"))
+    with ledger.write() as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, "base")
+        assert {*inspect(connection).get_table_names()} <= {"alembic_version"}
+        command.upgrade(config, "head")
+    assert _shape(ledger) == before
 
 
 def test_initialising_again_changes_nothing_and_keeps_the_rows(ledger: Ledger) -> None:

@@ -16,6 +16,7 @@ from sqlalchemy import text
 
 from campaign_pipeline.campaigns import lifecycle
 from campaign_pipeline.campaigns.figures import Figures, batch_figures
+from campaign_pipeline.delivery.consequences import resume_sender
 from campaign_pipeline.ledger.engine import Ledger
 from campaign_pipeline.orchestration.build import build_definitions
 from campaign_pipeline.orchestration.jobs import DAILY_SEND
@@ -134,6 +135,12 @@ class OrchestrationDesk:
             for number in numbers:
                 who = parse_phone(phone(number), "GB")
                 subscriptions.unsubscribe(connection, who, source="test", now=self.clock.now())
+
+    def mend(self) -> None:
+        """No more faults, and a sender that they have stopped goes on."""
+        self.simulator.clear_faults()
+        with self.ledger.write() as connection:
+            resume_sender(connection, actor="test", now=self.clock.now())
 
     def send(self, send_date: str = THE_DATE) -> dg.ExecuteInProcessResult:
         """Materializes a date with the job that the schedule starts."""

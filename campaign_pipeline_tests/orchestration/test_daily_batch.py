@@ -33,7 +33,7 @@ def stop_in_the_middle(desk: OrchestrationDesk, send_date: str, at: int) -> None
     """Sends a date until WhatsApp refuses the account at one person, then makes everything well again."""
     desk.simulator.fault("account", to=phone(at))
     assert not desk.send(send_date).success
-    desk.simulator.clear_faults()
+    desk.mend()
 
 
 def test_a_date_sends_its_batch_and_shows_the_figures_of_the_ledger(desk: OrchestrationDesk) -> None:
@@ -213,11 +213,11 @@ def test_a_date_stopped_in_the_middle_is_red_with_its_count_and_goes_on_when_run
     desk.campaign(numbers)
     desk.simulator.fault("account", to=phone(numbers[24]))
     refusal = desk.refusal_of()
-    desk.simulator.clear_faults()
+    desk.mend()
     sent = len(reached(desk, numbers))
     assert 0 < sent < 40
     sentence = str(refusal.description)
-    assert sentence.startswith("WhatsApp refuses every message: error ")
+    assert sentence.startswith("WhatsApp refuses every message, and the sender is stopped: error 190")
     assert sentence.endswith(f" {40 - sent} people of the batch are still to be sent to.")
     assert "\n" not in sentence
     assert {name: value.value for name, value in refusal.metadata.items()} == {"people_left": 40 - sent}

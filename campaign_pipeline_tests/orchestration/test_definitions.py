@@ -108,6 +108,8 @@ def test_the_checks_stand_on_the_assets_that_they_are_about(desk: OrchestrationD
         "delivery_statuses:nobody_left_behind",
         "delivery_statuses:doubts_by_age",
         "delivery_statuses:statuses_come_in",
+        "delivery_statuses:nothing_waits_for_a_person",
+        "delivery_statuses:one_account_each",
     }
 
 

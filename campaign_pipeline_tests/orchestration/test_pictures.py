@@ -288,7 +288,7 @@ def test_a_date_that_another_one_has_closed_plots_the_same_figures(desk: Orchest
     desk.campaign(of_people)
     desk.simulator.fault("account", to=phone(of_people[3]))
     assert not desk.send().success
-    desk.simulator.clear_faults()
+    desk.mend()
     desk.clock.forward(days=1)
     assert desk.send("2026-03-03").success
     closed = metadata_of(desk.materializations("daily_batch", THE_DATE)[0])

@@ -8,6 +8,8 @@ import dagster as dg
 import pytest
 from sqlalchemy import insert, select
 
+from campaign_pipeline.campaigns.catalogue import find
+from campaign_pipeline.campaigns.kept_template import keep_template
 from campaign_pipeline.campaigns.templates import TemplateParameter
 from campaign_pipeline.ledger.schema import external_usage, metadata
 from campaign_pipeline.recipients.phone_numbers import mask_phone
@@ -15,6 +17,7 @@ from campaign_pipeline.sending.capacity import sender_id
 from campaign_pipeline_tests.orchestration.desk import THE_DATE, DeskMaker, OrchestrationDesk, rows_of
 from campaign_pipeline_tests.support.campaigns import phone
 from campaign_pipeline_tests.support.sending import batch_phones, people
+from campaign_pipeline_tests.support.templates import body, template
 
 YESTERDAY = "2026-03-01"
 TOMORROW = "2026-03-03"
@@ -73,6 +76,17 @@ def test_it_shows_who_would_be_sent_what(desk: OrchestrationDesk) -> None:
         "language": "en_US",
     }
     assert components == [{"type": "body", "parameters": [{"type": "text", "text": "Ada"}]}]
+
+
+def test_it_shows_the_messages_as_people_would_see_them_once_the_template_is_known(desk: OrchestrationDesk) -> None:
+    """A name in the wrong place reads right among parameters and wrong in the sentence."""
+    numbers = people(2)
+    campaign = desk.campaign(numbers, parameters=(TemplateParameter("1", "first_name"),))
+    known = template(body("Dear {{1}},"), {"type": "FOOTER", "text": "Reply STOP"}, parameter_format="POSITIONAL")
+    with desk.ledger.write() as connection:
+        keep_template(connection, find(connection, campaign), known, desk.clock.now())
+    shown = rows_of(previewed(desk)["first_people"])
+    assert [row["message"] for row in shown] == ["Dear Ada,\nReply STOP"] * 2
 
 
 def test_it_shows_exactly_those_who_are_sent_to_then(desk: OrchestrationDesk) -> None:
@@ -187,7 +201,7 @@ def test_a_date_whose_batch_was_taken_shows_how_it_stands(desk: OrchestrationDes
     assert sentence(desk, THE_DATE) == (
         "2026-03-02: a batch of 10 was taken and can be gone on with; nobody else is taken."
     )
-    desk.simulator.clear_faults()
+    desk.mend()
     desk.clock.forward(days=1)
     assert desk.send(TOMORROW).success
     assert sentence(desk, THE_DATE) == "2026-03-02: a batch of 10 was taken and is finished; nobody else is taken."

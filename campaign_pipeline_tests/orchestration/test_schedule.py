@@ -106,7 +106,7 @@ def test_a_tick_goes_on_with_a_date_that_was_left_unfinished(desk: Orchestration
     desk.campaign(numbers)
     desk.simulator.fault("account", to=phone(numbers[20]))
     assert not desk.send().success
-    desk.simulator.clear_faults()
+    desk.mend()
     assert tick(desk, NINE) == ([THE_DATE], None)
 
 

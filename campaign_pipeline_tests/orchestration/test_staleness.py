@@ -99,7 +99,7 @@ def test_a_date_that_was_closed_by_the_next_one_is_not_stale_after_a_new_list(de
     desk.show_ledger()
     desk.simulator.fault("account", to=phone(numbers[10]))
     assert not desk.send().success
-    desk.simulator.clear_faults()
+    desk.mend()
     desk.clock.forward(days=1)
     assert desk.send("2026-03-03").success
     add_people(desk.ledger, "spring-sale", desk.root, numbers[70:], name="more.csv")

@@ -10,7 +10,13 @@ from campaign_pipeline_tests.orchestration.desk import THE_DATE, OrchestrationDe
 from campaign_pipeline_tests.support.campaigns import phone
 from campaign_pipeline_tests.support.sending import people
 
-ALL_WELL = {"nobody_left_behind": True, "doubts_by_age": True, "statuses_come_in": True}
+ALL_WELL = {
+    "nobody_left_behind": True,
+    "doubts_by_age": True,
+    "statuses_come_in": True,
+    "one_account_each": True,
+    "nothing_waits_for_a_person": True,
+}
 
 
 def evaluated(desk: OrchestrationDesk) -> dict[str, dg.AssetCheckEvaluation]:
@@ -55,7 +61,7 @@ def left_behind(desk: OrchestrationDesk) -> int:
     desk.campaign(numbers)
     desk.simulator.fault("account", to=phone(numbers[4]))
     assert not desk.send().success
-    desk.simulator.clear_faults()
+    desk.mend()
     ingest(desk)
     return desk.figures().pending
 

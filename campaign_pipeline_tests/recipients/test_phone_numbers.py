@@ -12,6 +12,7 @@ from campaign_pipeline.recipients.phone_numbers import (
     check_default_region,
     mask_phone,
     parse_phone,
+    region_of,
 )
 
 _tried_widely = settings(max_examples=500, deadline=None, derandomize=True)
@@ -297,3 +298,39 @@ def test_whatever_stands_in_the_column_is_a_valid_number_or_a_refusal(text: str)
     else:
         assert phonenumbers.is_valid_number(phonenumbers.parse(number.e164))
         assert parse_phone(number.e164, None) == number
+
+
+@pytest.mark.parametrize(
+    ("text", "region"),
+    [
+        ("+447400123456", "GB"),
+        ("+447911123456", "GG"),
+        ("+12015550123", "US"),
+        ("+18002345678", "US"),
+        ("+15062345678", "CA"),
+        ("+18762101234", "JM"),
+        ("+17872345678", "PR"),
+        ("+5511987654321", "BR"),
+        ("+80012345678", None),
+    ],
+)
+def test_a_number_knows_its_country(text: str, region: str | None) -> None:
+    """+1 alone says nothing: the United States get no marketing messages, and Canada and Jamaica do."""
+    assert parse_phone(text, None).region == region
+    assert region_of(text) == region
+
+
+@_tried_widely
+@given(st.sampled_from(_EXAMPLES))
+def test_the_region_found_while_reading_is_that_of_the_number_as_it_is_kept(
+    example: tuple[str, phonenumbers.PhoneNumber],
+) -> None:
+    """An audience would be in other countries than the one that the migration has written for the same numbers."""
+    phone = parse_phone(phonenumbers.format_number(example[1], PhoneNumberFormat.E164), None)
+    assert phone.region == region_of(phone.e164)
+    assert phone.region is None or len(phone.region) == 2
+
+
+def test_what_is_no_number_has_no_country() -> None:
+    """Old rows of a ledger are read by the migration, which must not end at one of them."""
+    assert region_of("nonsense") is None

@@ -25,6 +25,7 @@ def simulator(shared_simulator: SimulatorProcess) -> Iterator[SimulatorProcess]:
     """The module's simulator, well again after each test."""
     yield shared_simulator
     shared_simulator.clear_faults()
+    shared_simulator.clear_templates()
     shared_simulator.release()
 
 

@@ -15,6 +15,7 @@ from typing import Final
 from sqlalchemy import select
 
 from campaign_pipeline.campaigns.catalogue import find_row
+from campaign_pipeline.delivery.consequences import resume_sender
 from campaign_pipeline.delivery.folders import StatusFolders
 from campaign_pipeline.delivery.status_files import ingest_waiting
 from campaign_pipeline.ledger.engine import Ledger
@@ -248,7 +249,7 @@ class Marketplace:
 
     def settle_everything(self) -> None:
         """No more faults; every campaign goes on until nobody waits, and every status is heard."""
-        self.simulator.clear_faults()
+        self.mend()
         for campaign in CAMPAIGNS:
             if self.status(campaign) == "paused":
                 self.resume(campaign)
@@ -266,6 +267,12 @@ class Marketplace:
         """Lets every call for a person meet a fault, in either number."""
         for text in self._spellings(who)[:2]:
             self.simulator.fault(kind, to=parse_phone(text, None).e164, accepted=accepted)
+
+    def mend(self) -> None:
+        """No more faults, and a sender that they have stopped goes on."""
+        self.simulator.clear_faults()
+        with self._ledger.write() as connection:
+            resume_sender(connection, actor="test", now=self.clock.now())
 
     def hear(self, how: str, seed: int) -> None:
         """Takes statuses in: all that are new, some, some of those that were heard before, or all twice."""

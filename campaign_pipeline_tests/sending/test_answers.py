@@ -77,7 +77,7 @@ def test_a_fault_of_the_account_stops_the_batch_and_costs_nobody_anything(desk: 
     who = people(4)
     desk.campaign(who)
     desk.simulator.fault("account", share=1)
-    with pytest.raises(CannotSendError, match=r"refuses every message: error 190, Invalid OAuth.*Mend that") as stopped:
+    with pytest.raises(CannotSendError, match=r"the sender is stopped: error 190, Invalid OAuth.*Mend that") as stopped:
         desk.send(concurrency=1)
     assert (stopped.value.left, stopped.value.again_at) == (4, None)
     assert states(desk.ledger) == ["claimed"] * 4
@@ -85,6 +85,10 @@ def test_a_fault_of_the_account_stops_the_batch_and_costs_nobody_anything(desk: 
     assert used_capacity(desk.ledger, desk.clock.now()) == 0
 
     desk.simulator.clear_faults()
+    with pytest.raises(CannotSendError, match=r"error 190, the token has expired.*Make a new token.*sender resume"):
+        desk.send(run_id="too early")
+    assert outcomes(desk.ledger) == ["refused"]
+    desk.resume_sender()
     assert desk.send(run_id="with a new token").figures.sent == 4
     assert sorted(desk.reached(who)) == [phone(number) for number in who]
     assert [attempt.attempt_number for attempt in attempts(desk.ledger, who[0])] == [1, 2]
@@ -214,7 +218,6 @@ def test_a_sender_that_was_stopped_sends_nothing_until_it_is_cleared(desk: Sendi
     with pytest.raises(CannotSendError, match=r"The account is locked\."):
         desk.send("2026-03-03")
     assert len(desk.reached(who)) == 1
-    with desk.ledger.write() as connection:
-        connection.execute(update(senders).values(stopped_at=None, stop_reason=None))
+    desk.resume_sender()
     assert desk.send("2026-03-03", "cleared").figures.sent == 1
     assert sender_row(desk.ledger).lease_holder is None

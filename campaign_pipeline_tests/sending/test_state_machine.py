@@ -160,7 +160,7 @@ class CampaignMachine(RuleBasedStateMachine):
     @rule(faulty=st.lists(st.tuples(faults, persons), max_size=3))
     def faults(self, faulty: list[tuple[tuple[str, bool | None], int]]) -> None:
         """Some calls go wrong from now on, and the others go well again."""
-        self.market.simulator.clear_faults()
+        self.market.mend()
         for fault, person in faulty:
             self.market.order_fault(*fault, person)
 

@@ -5,7 +5,7 @@ Add here how a date is sent in a test and what became of it. Keep out expectatio
 
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from itertools import count
@@ -17,8 +17,10 @@ from sqlalchemy import Connection, Row, Table, delete, func, select, text, updat
 from campaign_pipeline.campaigns import lifecycle
 from campaign_pipeline.campaigns.calendar import SendCalendar
 from campaign_pipeline.campaigns.catalogue import find
+from campaign_pipeline.delivery.consequences import resume_sender
 from campaign_pipeline.delivery.folders import StatusFolders
 from campaign_pipeline.delivery.status_files import IngestReport, ingest_waiting
+from campaign_pipeline.delivery.stop_rule import DEFAULT_RULE, StopRule
 from campaign_pipeline.ledger.engine import Ledger, connect, initialise
 from campaign_pipeline.ledger.schema import (
     batches,
@@ -136,6 +138,7 @@ class SendingDesk:
         clock: Clock | None = None,
         base_url: str | None = None,
         connect: Callable[[], CloudApiClient] | None = None,
+        stop_rule: StopRule = DEFAULT_RULE,
     ) -> Sender:
         """A sender; by default fast, at any hour, and sure of its lease."""
         account = account_of(self.simulator, base_url)
@@ -151,6 +154,7 @@ class SendingDesk:
             rate=rate,
             concurrency=concurrency,
             lease=lease,
+            stop_rule=stop_rule,
         )
         return Sender(self.ledger, connect or new_client, days or calendar(), terms, clock or self.clock)
 
@@ -197,6 +201,11 @@ class SendingDesk:
         with self.ledger.write() as connection:
             lifecycle.resume(connection, campaign, actor="test", now=self.clock.now())
 
+    def resume_sender(self) -> None:
+        """Lets the sender go on after it was stopped."""
+        with self.ledger.write() as connection:
+            resume_sender(connection, actor="test", now=self.clock.now())
+
     def cancel(self, campaign: str) -> None:
         """Cancels a campaign."""
         with self.ledger.write() as connection:
@@ -213,6 +222,13 @@ class SendingDesk:
         """Closes the connections of every sender."""
         for client in self._clients:
             client.close()
+
+
+@contextmanager
+def client_of(simulator: SimulatorProcess) -> Generator[CloudApiClient]:
+    """A client of a simulator, for one call after the other."""
+    with closing(CloudApiClient(account_of(simulator), connections=1)) as client:
+        yield client
 
 
 def states(ledger: Ledger, campaign: str = "spring-sale") -> list[str]:

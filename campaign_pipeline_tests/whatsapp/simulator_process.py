@@ -7,13 +7,14 @@ import select
 import subprocess
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import requests
 
+from campaign_pipeline.whatsapp.simulator.account import AccountState
 from campaign_pipeline.whatsapp.simulator.options import SimulatorOptions, command_for
 
 _ANNOUNCEMENT = "simulator listening on "
@@ -136,7 +137,7 @@ class SimulatorProcess:
         return self._ask("GET", "report")
 
     def health(self) -> dict[str, Any]:
-        """`accepted`, `statuses_pending`, `holding` and `unanswered`."""
+        """Counts of what was accepted, what is to come and what is held; docs/simulator.md names them all."""
         return self._ask("GET", "health")
 
     def fault(
@@ -148,6 +149,11 @@ class SimulatorProcess:
         next: int | None = None,
         accepted: bool | None = None,
         seconds: float = 5.0,
+        code: int | None = None,
+        http_status: int | None = None,
+        details: str | None = None,
+        after_sent: bool = False,
+        held: bool = False,
     ) -> None:
         """Orders a fault for exactly one of: a share of all requests, a number, the next requests.
 
@@ -158,6 +164,11 @@ class SimulatorProcess:
             next: for so many of the next requests.
             accepted: whether the message goes out anyway, where the fault leaves it open.
             seconds: how long a slow answer takes.
+            code: Meta's error code, for `error` and `failed`.
+            http_status: HTTP status of an `error`; None is the usual one of the code.
+            details: text for `error_data.details`; None is what Meta says with the code.
+            after_sent: whether `failed` comes behind `sent` instead of in its place.
+            held: whether the answer to a message that will fail says `held_for_quality_assessment`.
         """
         order: dict[str, object] = {
             "fault": kind,
@@ -166,12 +177,58 @@ class SimulatorProcess:
             "next": next,
             "accepted": accepted,
             "seconds": seconds,
+            "code": code,
+            "http_status": http_status,
+            "details": details,
+            "after_sent": after_sent,
+            "held": held,
         }
         self._ask("POST", "faults", order)
+
+    def fault_sequence(self, *steps: dict[str, object] | None) -> None:
+        """Orders what the next requests meet, one after the other.
+
+        Args:
+            steps: one for each request, such as `{"fault": "error", "code": 131000}`; None lets a request through.
+        """
+        self._ask("POST", "faults", {"sequence": list(steps)})
+
+    def release_held(self) -> int:
+        """Lets go of every message held for quality assessment.
+
+        Returns:
+            How many that were.
+        """
+        return self._ask("POST", "held/release")["released"]
+
+    def drop_held(self, code: int) -> int:
+        """Drops every message held for quality assessment.
+
+        Args:
+            code: 132015 or 135000.
+
+        Returns:
+            How many that were.
+        """
+        return self._ask("POST", "held/drop", {"code": code})["dropped"]
 
     def clear_faults(self) -> None:
         """Takes back every fault, also the shares that it was started with."""
         self._ask("DELETE", "faults")
+
+    def account(self, **changes: object) -> None:
+        """Changes the account: quality_rating, tier, status, throughput, token, scopes, subscribed.
+
+        Args:
+            changes: what is to change; the rest stays as it is.
+        """
+        self._ask("POST", "account", changes)
+
+    def reset_account(self) -> None:
+        """Makes all well again with the account."""
+        well = asdict(AccountState())
+        del well["expired"]
+        self.account(**well, token="valid")
 
     def hold(self) -> None:
         """Holds back every answer; requests are still judged and recorded."""
@@ -180,6 +237,75 @@ class SimulatorProcess:
     def release(self) -> None:
         """Gives the answers that were held back."""
         self._ask("POST", "release")
+
+    def call_webhook(self, field: str, value: dict[str, object]) -> dict[str, Any]:
+        """Orders a webhook about the account, its templates or its users.
+
+        Args:
+            field: such as `message_template_status_update`.
+            value: what it says, in Meta's own shape.
+
+        Returns:
+            The payload, which is in the inbox after `wait_for_statuses`.
+        """
+        return self._ask("POST", "webhooks", {"field": field, "value": value})
+
+    def inbound(
+        self,
+        sender: str,
+        *,
+        text: str | None = None,
+        button: dict[str, str] | None = None,
+        context: str | None = None,
+    ) -> dict[str, Any]:
+        """Lets a person write to the business.
+
+        Args:
+            sender: the person's number, E.164.
+            text: what the person writes.
+            button: `payload` and `text` of the button that the person taps, in place of a text.
+            context: wamid of the message that it answers.
+
+        Returns:
+            The payload, which is in the inbox after `wait_for_statuses`.
+        """
+        order: dict[str, object] = {"from": sender, "text": text, "button": button, "context": context}
+        return self._ask("POST", "inbound", order)
+
+    def create_template(self, name: str = "spring_sale", **changes: object) -> None:
+        """Creates a template, or replaces it; by default an approved one of the category MARKETING.
+
+        Args:
+            name: its name.
+            changes: fields of TemplateOrder; `body` is short for a template that has nothing but this text.
+        """
+        text = changes.pop("body", None)
+        components = [] if text is None else [{"type": "BODY", "text": text}]
+        self._ask("POST", "templates", {"name": name, "components": components, **changes})
+
+    def clear_templates(self) -> None:
+        """Forgets every template that was created."""
+        self._ask("DELETE", "templates")
+
+    def set_template_status(self, name: str, status: str, *, webhook: bool = False) -> None:
+        """Changes the status of a template in every language.
+
+        Args:
+            name: the template.
+            status: such as `PAUSED`.
+            webhook: whether the business is told, in the inbox.
+        """
+        self._ask("POST", f"templates/{name}/status", {"status": status, "webhook": webhook})
+
+    def set_template_quality(self, name: str, quality: str, *, webhook: bool = False) -> None:
+        """Changes the quality of a template in every language.
+
+        Args:
+            name: the template.
+            quality: such as `RED`.
+            webhook: whether the business is told, in the inbox.
+        """
+        self._ask("POST", f"templates/{name}/quality", {"quality": quality, "webhook": webhook})
 
     def wait_for_unanswered(self, count: int, timeout: float = 10.0) -> None:
         """Waits until so many requests wait for their answer, the moment to kill a sender.
@@ -205,6 +331,19 @@ class SimulatorProcess:
             TimeoutError: statuses are still to come.
         """
         self._wait_until(lambda health: health["statuses_pending"] == 0, "all statuses", timeout)
+
+    def wait_for_webhooks(self, timeout: float = 10.0) -> None:
+        """Waits until every status is in the inbox and every webhook is posted, or given up.
+
+        Args:
+            timeout: seconds to wait at most.
+
+        Raises:
+            TimeoutError: webhooks are still to come or to be posted.
+        """
+        self._wait_until(
+            lambda health: health["statuses_pending"] + health["webhooks_waiting"] == 0, "all webhooks", timeout
+        )
 
     def _wait_until(self, reached: Callable[[dict[str, Any]], bool], what: str, timeout: float) -> None:
         deadline = time.monotonic() + timeout

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 
 import pytest
@@ -79,9 +79,8 @@ def read_request(connection: socket.socket, server: Wire) -> bytes:
             return b""
         data += more
     head, _, body = data.partition(b"\r\n\r\n")
-    length = next(
-        int(line.partition(b":")[2]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")
-    )
+    lines = head.lower().split(b"\r\n")
+    length = next((int(line.partition(b":")[2]) for line in lines if line.startswith(b"content-length:")), 0)
     while len(body) < length:
         body += connection.recv(65536)
     request = head + b"\r\n\r\n" + body
@@ -99,6 +98,16 @@ def reset(connection: socket.socket) -> None:
     """Breaks a connection off: the client sees a reset."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     connection.close()
+
+
+def answering(status: str, content: str, *headers: str) -> AbstractContextManager[Wire]:
+    """A server that gives every question the same answer."""
+
+    def behave(connection: socket.socket, server: Wire) -> None:
+        if read_request(connection, server):
+            connection.sendall(http(content.encode(), status, "Connection: close", *headers))
+
+    return wire(behave)
 
 
 MESSAGE = TemplateMessage("+447911000001", "spring_sale", "en_US", {}, "attempt-1")

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -194,10 +195,40 @@ def test_the_command_line_says_every_option_of_the_simulator(tmp_path: Path) -> 
     assert parse_options(command_for(options)[3:]) == options
 
 
+def test_the_command_line_says_options_that_are_off_and_on(tmp_path: Path) -> None:
+    """An option that is off must not come back as the text `None`, nor one that is on as a text."""
+    off = simulator_options(tmp_path)
+    assert not [word for word in command_for(off) if word.endswith("=None")]
+    on = simulator_options(
+        tmp_path,
+        messaging_limit=250,
+        limit_answer="failed:131049",
+        messages_per_second=80,
+        pair_seconds=6.0,
+        webhook_url="http://127.0.0.1:9/webhook",
+        app_secret="made-up",
+    )
+    for options in (off, on):
+        assert parse_options(command_for(options)[3:]) == options
+
+
 @pytest.mark.parametrize(
-    "changes", [{"read_share": 1.5}, {"failed_share": 0.5}, {"latency": -1}, {"sent_after": -1}, {"flush_interval": 0}]
+    "changes",
+    [
+        {"read_share": 1.5},
+        {"failed_share": 0.5},
+        {"latency": -1},
+        {"sent_after": -1},
+        {"flush_interval": 0},
+        {"messaging_limit": 0},
+        {"messages_per_second": -1},
+        {"limit_answer": "slow"},
+        {"webhook_late_share": 2},
+        {"webhook_retry_after": -1},
+        {"webhook_url": "127.0.0.1:80"},
+    ],
 )
-def test_options_that_contradict_themselves_are_refused(tmp_path: Path, changes: dict[str, float]) -> None:
+def test_options_that_contradict_themselves_are_refused(tmp_path: Path, changes: dict[str, Any]) -> None:
     """A share of 60 instead of 0.60 would make a demo that shows nonsense without an error."""
     with pytest.raises(ValueError, match=next(iter(changes))):
         simulator_options(tmp_path, **changes)

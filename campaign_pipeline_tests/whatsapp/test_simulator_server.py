@@ -57,7 +57,7 @@ def recorded(simulator: SimulatorProcess, to: str) -> int:
 def statuses_in(inbox: Path) -> list[dict[str, Any]]:
     lines = [line for file in sorted(inbox.glob("*.ndjson")) for line in file.read_text().splitlines()]
     values = [json.loads(line)["entry"][0]["changes"][0]["value"] for line in lines]
-    return [status for value in values for status in value["statuses"]]
+    return [status for value in values for status in value.get("statuses", [])]
 
 
 def test_an_accepted_message_is_answered_as_meta_does_and_recorded(simulator: SimulatorProcess) -> None:

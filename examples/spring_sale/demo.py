@@ -44,6 +44,9 @@ def _run(environment: Mapping[str, str]) -> int:
         _campaign(environment, "create", NAME, "--template", "spring_sale", "--parameter", "first_name=first_name")
     _campaign(environment, "add", SLUG, str(LIST))
 
+    _title("The preflight: would WhatsApp take these messages?")
+    _campaign(environment, "preflight", SLUG)
+
     _title("The plan: 250 people a day")
     if _asked(environment, "show", SLUG)["status"] == "draft":
         _campaign(environment, "activate", SLUG)

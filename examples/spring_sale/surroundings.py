@@ -35,6 +35,27 @@ _FIXED: Final = {
     "WHATSAPP_ACCESS_TOKEN": _SIMULATOR_TOKEN,
 }
 _DAYS_BEFORE_TODAY: Final = 7
+TEMPLATE: Final = {
+    "name": "spring_sale",
+    "language": "en_US",
+    "category": "MARKETING",
+    "parameter_format": "NAMED",
+    "quality": "GREEN",
+    "components": [
+        {"type": "HEADER", "format": "TEXT", "text": "Spring sale"},
+        {"type": "BODY", "text": "Hi {{first_name}}, everything green is 20 % off until Sunday."},
+        {"type": "FOOTER", "text": "You get this because you shop with us."},
+        {
+            "type": "BUTTONS",
+            "buttons": [
+                {"type": "URL", "text": "Have a look", "url": "https://shop.example/spring"},
+                {"type": "QUICK_REPLY", "text": "Unsubscribe"},
+            ],
+        },
+    ],
+}
+"""As a business would have had it approved by Meta."""
+
 _HEADING: Final = """\
 # Written by `make demo`: a trial on this machine, with made-up people and a local Cloud API. To send for real, delete
 # this file and the folder data/demo, and follow "Going to production" in README.md.
@@ -100,10 +121,15 @@ def _settings_in(values: Mapping[str, str | None]) -> dict[str, str]:
 
 
 def start_simulator(environment: Mapping[str, str]) -> subprocess.Popen[bytes] | None:
-    """Starts the local Cloud API and waits until it answers; None when it is running already."""
+    """Starts the local Cloud API with the demo's template in it; None when it is running already."""
     base_url = environment["WHATSAPP_BASE_URL"]
-    if _answers(base_url):
-        return None
+    process = None if _answers(base_url) else _start(environment, base_url)
+    _session().post(f"{base_url}/simulator/templates", json=TEMPLATE, timeout=10).raise_for_status()
+    return process
+
+
+def _start(environment: Mapping[str, str], base_url: str) -> subprocess.Popen[bytes]:
+    """Starts it and waits until it answers."""
     port = str(urlsplit(base_url).port)
     log_path = _data_folder(environment) / "logs" / "simulator.log"
     log_path.parent.mkdir(parents=True, exist_ok=True)

@@ -14,13 +14,16 @@ from typer.exceptions import TyperException
 from campaign_pipeline.interfaces.command_line import (
     campaigns,
     delivery,
+    doctor,
     doubts,
     limits,
     output,
     people,
     proof,
+    senders,
     sending,
     setup,
+    templates,
 )
 from campaign_pipeline.interfaces.command_line.context import Workplace
 from campaign_pipeline.interfaces.command_line.errors import sentence_for
@@ -30,6 +33,7 @@ _EPILOG = (
     "  campaign init\n"
     "  campaign create 'Spring Sale' --template spring_sale\n"
     "  campaign add spring-sale customers.csv\n"
+    "  campaign preflight spring-sale\n"
     "  campaign activate spring-sale\n"
     "  campaign send      (each day; Dagster's schedule does it at 09:00)\n"
     "  campaign ingest\n"
@@ -73,7 +77,7 @@ def _prepare(ctx: typer.Context) -> None:
     ctx.call_on_close(ctx.ensure_object(Workplace).close)
 
 
-for panel in (campaigns, people, sending, doubts, limits, delivery, proof, setup):
+for panel in (campaigns, templates, people, sending, doubts, limits, senders, delivery, proof, setup, doctor):
     app.add_typer(panel.commands)
 
 

@@ -23,7 +23,12 @@ def date_from_text(text: str) -> date:
         raise typer.BadParameter(message) from error
 
 
-def _known_region(text: str | None) -> str | None:
+def known_region(text: str | None) -> str | None:
+    """Reads a country as it is typed.
+
+    Raises:
+        BadParameter: There is no such country.
+    """
     from campaign_pipeline.recipients.phone_numbers import check_default_region
 
     try:
@@ -43,7 +48,7 @@ RegionOption = Annotated[
     typer.Option(
         "--region",
         metavar="GB",
-        callback=_known_region,
+        callback=known_region,
         help="The country of numbers without a country code.",
         show_default="CAMPAIGN_DEFAULT_REGION",
     ),
@@ -52,3 +57,10 @@ RegionOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document, for programs.")]
 
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+ByOption = Annotated[
+    str | None,
+    typer.Option(
+        "--by", metavar="NAME", help="Who says so; kept in the audit log.", show_default="the user of this machine"
+    ),
+]

@@ -1,7 +1,7 @@
 """Commands about campaigns: create, edit, delete, activate, pause, resume, cancel, list, show.
 
 Add here a command about a campaign as a whole.
-Keep out its people (`people`), its sending (`sending`) and its figures alone (`delivery`).
+Keep out its template (`templates`), its people (`people`), its sending (`sending`) and its figures alone (`delivery`).
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,13 @@ PANEL = "Campaigns"
 
 commands = typer.Typer()
 
-_PARAMETER_HELP = "Which list column fills which template parameter; repeat it. Positional templates: 1=COLUMN."
+_PARAMETER_HELP = (
+    "Which list column fills which template variable; repeat it. Positional templates: 1=COLUMN. Elsewhere: "
+    "header.1=COLUMN, header.image=COLUMN (a link or id:NUMBER), button.0=COLUMN. NAME:=TEXT is the same for all."
+)
+
+
+_AS_THE_SENDER = "sender: as many as the sender may reach, also when that changes."
 
 
 @commands.command(
@@ -35,7 +41,9 @@ def create(
     name: Annotated[str, typer.Argument(metavar="NAME", help="As people call it; spring-sale is made of Spring Sale.")],
     template: Annotated[str, typer.Option("--template", metavar="T", help="The template's name at Meta.")],
     language: Annotated[str, typer.Option("--language", help="The template's language, as Meta spells it.")] = "en_US",
-    daily_limit: Annotated[int, typer.Option("--daily-limit", help="People of this campaign on one date.")] = 250,
+    daily_limit: Annotated[
+        str, typer.Option("--daily-limit", metavar="N", help=f"People of this campaign on one date. {_AS_THE_SENDER}")
+    ] = "250",
     priority: Annotated[int, typer.Option("--priority", help="Who goes first; a higher number first.")] = 0,
     parameter: Annotated[
         list[str] | None, typer.Option("--parameter", metavar="NAME=COLUMN", help=_PARAMETER_HELP)
@@ -46,7 +54,16 @@ def create(
     from campaign_pipeline.campaigns import catalogue, lifecycle
 
     workplace = workplace_of(ctx)
-    draft = catalogue.CampaignDraft(name, template, language, _parameters(parameter or []), daily_limit, priority)
+    people, follows = _daily_limit(daily_limit)
+    draft = catalogue.CampaignDraft(
+        name,
+        template,
+        language,
+        _parameters(parameter or []),
+        catalogue.DEFAULT_DAILY_LIMIT if people is None else people,
+        priority,
+        follows_sender_limit=follows,
+    )
     with workplace.ledger.write() as connection:
         campaign = lifecycle.create(connection, draft, actor=workplace.actor, now=workplace.clock())
     if as_json:
@@ -62,7 +79,9 @@ def edit(
     name: Annotated[str | None, typer.Option("--name", help="Its short name follows it.")] = None,
     template: Annotated[str | None, typer.Option("--template", help="The template's name at Meta.")] = None,
     language: Annotated[str | None, typer.Option("--language", help="As Meta spells it.")] = None,
-    daily_limit: Annotated[int | None, typer.Option("--daily-limit", help="People on one date.")] = None,
+    daily_limit: Annotated[
+        str | None, typer.Option("--daily-limit", metavar="N", help=f"People on one date. {_AS_THE_SENDER}")
+    ] = None,
     priority: Annotated[int | None, typer.Option("--priority", help="A higher number goes first.")] = None,
     parameter: Annotated[
         list[str] | None,
@@ -76,18 +95,22 @@ def edit(
     if parameter and no_parameters:
         message = "--parameter and --no-parameters exclude each other."
         raise typer.BadParameter(message)
+    people, follows = (None, None) if daily_limit is None else _daily_limit(daily_limit)
     change = catalogue.CampaignChange(
         name=name,
         template_name=template,
         template_language=language,
         parameters=_parameters(parameter or []) if parameter or no_parameters else None,
-        daily_send_limit=daily_limit,
+        daily_send_limit=people,
+        follows_sender_limit=follows,
         priority=priority,
     )
     workplace = workplace_of(ctx)
     with workplace.ledger.write() as connection:
         edited = lifecycle.edit(connection, campaign, change, actor=workplace.actor, now=workplace.clock())
-    output.say(f"{edited.slug} is changed: {', '.join(sorted(change.given))}.")
+    changed = sorted(set(change.given) - {"daily_send_limit", "follows_sender_limit"})
+    limit = [] if daily_limit is None else [f"daily limit {edited.daily_limit}"]
+    output.say(f"{edited.slug} is changed: {', '.join([*limit, *changed])}.")
 
 
 @commands.command(rich_help_panel=PANEL, epilog="Example: campaign delete spring-sale")
@@ -104,12 +127,21 @@ def delete(ctx: typer.Context, campaign: CampaignArgument, yes: YesOption = Fals
 
 
 @commands.command(rich_help_panel=PANEL, epilog="Example: campaign activate spring-sale")
-def activate(ctx: typer.Context, campaign: CampaignArgument, as_json: JsonOption = False) -> None:
-    """Start a draft: its people join the queue, and the plan of days is kept."""
+def activate(
+    ctx: typer.Context,
+    campaign: CampaignArgument,
+    even_if_unreadable: Annotated[
+        bool, typer.Option("--even-if-unreadable", help="Go on although Meta does not show the template now.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Start a draft, after its preflight: its people join the queue, and the plan of days is kept."""
     from campaign_pipeline.campaigns import lifecycle
     from campaign_pipeline.campaigns.figures import campaign_figures
+    from campaign_pipeline.interfaces.command_line.templates import lookup_before_activation, warnings_of
 
     workplace = workplace_of(ctx)
+    lookup = lookup_before_activation(workplace, campaign, even_if_unreadable=even_if_unreadable)
     with workplace.ledger.write() as connection:
         active, estimate = lifecycle.activate(
             connection,
@@ -118,9 +150,13 @@ def activate(ctx: typer.Context, campaign: CampaignArgument, as_json: JsonOption
             sender_limit=workplace.sender_limit(connection),
             actor=workplace.actor,
             now=workplace.clock(),
+            lookup=lookup,
         )
         waiting = campaign_figures(connection, active.id).pending
         first_date = workplace.first_open_date(connection)
+    warnings = warnings_of(active, lookup)
+    for warning in warnings:
+        output.remark(f"Warning: {warning}")
     if as_json:
         document = {
             "campaign": active.slug,
@@ -129,6 +165,7 @@ def activate(ctx: typer.Context, campaign: CampaignArgument, as_json: JsonOption
             "estimated_days": estimate.days,
             "first_send_date": first_date,
             "estimated_completion_date": estimate.last_date,
+            "warnings": warnings,
         }
         output.print_json(document)
         return
@@ -219,13 +256,14 @@ def show(ctx: typer.Context, campaign: CampaignArgument, as_json: JsonOption = F
     if as_json:
         output.print_json({**campaign_document(found, figures), "lists": lists})
         return
-    parameters = ", ".join(f"{each.name}={each.column}" for each in found.parameters)
+    parameters = ", ".join(each.written for each in found.parameters)
     facts = {
         "campaign": f"{found.slug} ({found.name}, id {found.id})",
         "status": found.status + (f": {found.status_reason}" if found.status_reason else ""),
         "template": f"{found.template_name} ({found.template_language})",
         "parameters": parameters or "none",
-        "daily limit": found.daily_send_limit,
+        "template read": workplace.local(found.template_checked_at) or "not yet (campaign preflight)",
+        "daily limit": found.daily_limit,
         "priority": found.priority,
         "made": workplace.local(found.created_at),
         "activated": workplace.local(found.activated_at),
@@ -241,7 +279,15 @@ def show(ctx: typer.Context, campaign: CampaignArgument, as_json: JsonOption = F
 
 def campaign_document(campaign: "Campaign", figures: "Figures | None" = None) -> dict[str, object]:
     """A campaign as programs read it."""
-    document = asdict(campaign)
+    from campaign_pipeline.campaigns.templates import to_rows
+
+    template = None if campaign.template is None else campaign.template.raw
+    document = {
+        **asdict(campaign),
+        "daily_limit": campaign.daily_limit,
+        "parameters": to_rows(campaign.parameters),
+        "template": template,
+    }
     return document if figures is None else {**document, "figures": figures.as_dict()}
 
 
@@ -253,6 +299,20 @@ def _parameters(texts: Sequence[str]) -> "tuple[TemplateParameter, ...]":
     from campaign_pipeline.campaigns.templates import TemplateParameter
 
     return tuple(TemplateParameter.parse(text) for text in texts)
+
+
+def _daily_limit(text: str) -> tuple[int | None, bool]:
+    """A daily limit as it is typed: a number of people, and whether it follows the sender's limit instead."""
+    from campaign_pipeline.campaigns.catalogue import SENDER_LIMIT
+
+    word = text.strip().lower()
+    if word == SENDER_LIMIT:
+        return None, True
+    try:
+        return int(word), False
+    except ValueError as error:
+        message = f"a daily limit is a number of people, or the word {SENDER_LIMIT}, not {text!r}."
+        raise typer.BadParameter(message) from error
 
 
 def _slug(ctx: typer.Context, campaign: str) -> str:

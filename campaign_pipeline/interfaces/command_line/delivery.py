@@ -28,13 +28,20 @@ commands = typer.Typer()
 def ingest(ctx: typer.Context, as_json: JsonOption = False) -> None:
     """Take in the status files that wait in the inbox, each event once."""
     from campaign_pipeline.delivery.status_files import ingest_waiting
+    from campaign_pipeline.sending.account_events import act_on_account_events
 
     workplace = workplace_of(ctx)
     with output.progress("status files") as tell:
-        report = ingest_waiting(workplace.ledger, workplace.settings.status_folders, workplace.clock, tell)
+        settings = workplace.settings
+        report = ingest_waiting(
+            workplace.ledger, settings.status_folders, workplace.clock, tell, rule=settings.stop_rule
+        )
+    words = act_on_account_events(workplace.ledger, settings.account_terms, workplace.clock)
     if as_json:
-        output.print_json(_ingest_document(report))
+        output.print_json({**_ingest_document(report), "account": words})
         return
+    for sentence in words:
+        output.say(sentence)
     if not report.files:
         output.say(f"No status file waits in {workplace.settings.status_folders.inbox}.")
         return

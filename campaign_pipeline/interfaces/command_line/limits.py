@@ -1,4 +1,4 @@
-"""Commands about the sender's limit: limit, limit set, limit used-elsewhere.
+"""Commands about the sender's limit: limit, limit set, limit from-meta, limit used-elsewhere.
 
 Add here a command with which a person looks at the limit or says something about it.
 Keep out what holds when: `sending.limits`.
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from campaign_pipeline.interfaces.command_line import output
-from campaign_pipeline.interfaces.command_line.arguments import JsonOption, date_from_text
+from campaign_pipeline.interfaces.command_line.arguments import ByOption, JsonOption, date_from_text
 from campaign_pipeline.interfaces.command_line.context import Workplace, workplace_of
 
 if TYPE_CHECKING:
@@ -29,13 +29,6 @@ limit = typer.Typer(
 )
 commands.add_typer(limit, name="limit", rich_help_panel=PANEL)
 
-ByOption = Annotated[
-    str | None,
-    typer.Option(
-        "--by", metavar="NAME", help="Who says so; kept in the audit log.", show_default="the user of this machine"
-    ),
-]
-
 
 @limit.callback()
 def show(ctx: typer.Context, as_json: JsonOption = False) -> None:
@@ -43,7 +36,7 @@ def show(ctx: typer.Context, as_json: JsonOption = False) -> None:
     if ctx.invoked_subcommand is not None:
         return
     from campaign_pipeline.sending.capacity import Capacity, capacity_at, sender_id_or_none
-    from campaign_pipeline.sending.limits import history, latest_word, used_elsewhere
+    from campaign_pipeline.sending.limits import history, latest_word, used_by_tests, used_elsewhere
 
     workplace = workplace_of(ctx)
     now = workplace.clock()
@@ -51,6 +44,7 @@ def show(ctx: typer.Context, as_json: JsonOption = False) -> None:
         word = latest_word(connection, workplace.settings.sender_limit, now)
         said = history(connection)
         elsewhere = used_elsewhere(connection, now)
+        tests = used_by_tests(connection, now)
         sender = sender_id_or_none(connection)
         capacity = capacity_at(connection, sender, word.people, now) if sender is not None else Capacity(word.people, 0)
     if as_json:
@@ -58,12 +52,13 @@ def show(ctx: typer.Context, as_json: JsonOption = False) -> None:
             "limit": asdict(word),
             "used": capacity.used,
             "used_elsewhere": [asdict(each) for each in elsewhere],
+            "test_sends": tests,
             "free": capacity.free,
             "history": [asdict(each) for each in said],
         }
         output.print_json(document)
     else:
-        _tell(workplace, word, capacity, elsewhere)
+        _tell(workplace, word, capacity, elsewhere, tests)
         _tell_history(workplace, said, now)
 
 
@@ -96,6 +91,58 @@ def set_(
         )
     when = "now" if effective_from == now else workplace.local(effective_from)
     output.say(f"From {when} on, {output.people(word.people)} may be reached in 24 hours, by {word.source}'s word.")
+
+
+@limit.command("from-meta", epilog="Example: campaign limit from-meta --ceiling 2000")
+def from_meta(
+    ctx: typer.Context,
+    ceiling: Annotated[
+        int | None,
+        typer.Option(
+            "--ceiling",
+            metavar="N",
+            min=0,
+            help="Take over no more than this.",
+            show_default="CAMPAIGN_LIMIT_CEILING, else what was set last",
+        ),
+    ] = None,
+) -> None:
+    """Read the portfolio's limit from Meta and take it over from now on, up to a ceiling."""
+    from contextlib import closing
+
+    from campaign_pipeline.sending.capacity import sender_id
+    from campaign_pipeline.sending.limits import FROM_META, LimitError, take_over_limit
+    from campaign_pipeline.whatsapp.account_reading import AccountReader, AccountReadingError
+
+    workplace = workplace_of(ctx)
+    settings = workplace.settings
+    with closing(AccountReader(settings.account)) as reader:
+        try:
+            told = reader.phone_number().limit
+        except AccountReadingError as error:
+            message = f"The limit cannot be read: {error}. `campaign doctor` says more."
+            raise LimitError(message) from error
+    if told is None or told.people is None:
+        message = f"Meta names no limit that is known here ({told.name if told else 'none'}); nothing was changed."
+        raise LimitError(message)
+    now = workplace.clock()
+    with workplace.ledger.write() as connection:
+        word = take_over_limit(
+            connection,
+            sender_id(connection),
+            told.people,
+            settings.limit_ceiling if ceiling is None else ceiling,
+            now,
+            f"{FROM_META}{told.name}",
+            setting=settings.sender_limit,
+        )
+        in_force = workplace.sender_limit(connection)
+    if word is None:
+        output.say(f"Meta says {told.name}; {output.people(in_force)} in 24 hours stay in force.")
+        if in_force < told.people:
+            output.say("To go higher: --ceiling, CAMPAIGN_LIMIT_CEILING or `campaign limit set`.")
+        return
+    output.say(f"Meta says {told.name}: from now on, {output.people(word.people)} may be reached in 24 hours.")
 
 
 @limit.command("used-elsewhere", epilog="Example: campaign limit used-elsewhere 40 --at '2026-03-02 08:30'")
@@ -152,12 +199,15 @@ def _moment(workplace: Workplace, text: str, now: datetime) -> datetime:
     return written.astimezone(UTC)
 
 
-def _tell(workplace: Workplace, word: "Limit", capacity: "Capacity", elsewhere: "list[UsedElsewhere]") -> None:
+def _tell(
+    workplace: Workplace, word: "Limit", capacity: "Capacity", elsewhere: "list[UsedElsewhere]", tests: int
+) -> None:
     since = f", since {workplace.local(word.effective_from)}" if word.effective_from is not None else ""
     output.say(f"Limit  {output.people(word.people)} in 24 hours, by {word.source}{since}")
     of_these = sum(each.people for each in elsewhere)
-    noted = f", {of_these:,} of them by other systems" if of_these else ""
-    output.say(f"Used   {capacity.used:,}{noted}")
+    by = [f"{of_these:,} of them by other systems"] if of_these else []
+    by += [f"{tests:,} by test sends" if by else f"{tests:,} of them by test sends"] if tests else []
+    output.say("Used   " + ", ".join([f"{capacity.used:,}", *by]))
     output.say(f"Free   {capacity.free:,}")
     for each in elsewhere:
         output.say(

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     from campaign_pipeline.campaigns.figures import Figures
 
+_JOINER: Final = "\N{ZERO WIDTH JOINER}"
+"""Part of many emoji."""
+
 _WIDTH_WITHOUT_TERMINAL: Final = 240
 """A file or a pipe has no width that cells would have to be cut to."""
 
@@ -131,9 +134,12 @@ def _console(stream: TextIO) -> "Console":
 def _cell(value: object) -> str:
     if value is None:
         return ""
-    text = f"{value:,}" if isinstance(value, int) else str(value)
-    # What came from a file or a webhook may not steer the terminal.
-    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+    return harmless(f"{value:,}" if isinstance(value, int) else str(value))
+
+
+def harmless(text: str) -> str:
+    """A line that does not steer the terminal, whatever file or webhook it came from."""
+    return "".join(each if each.isprintable() or each == _JOINER else "\N{REPLACEMENT CHARACTER}" for each in text)
 
 
 def _plain(value: object) -> str:

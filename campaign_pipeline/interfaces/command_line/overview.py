@@ -16,9 +16,11 @@ from campaign_pipeline.campaigns.figures import Figures, batch_figures
 from campaign_pipeline.campaigns.plan import PlanError, share_of_date
 from campaign_pipeline.campaigns.queue import demands_in_order
 from campaign_pipeline.campaigns.send_schedule import ScheduledDate, first_open_date, read_schedule, read_schedule_of
+from campaign_pipeline.delivery.impediments import impediments
 from campaign_pipeline.ledger.conditions import IS_UNSETTLED
 from campaign_pipeline.ledger.schema import batches, campaign_recipients, marketing_campaigns, recipient_lists, senders
-from campaign_pipeline.ledger.states import BatchState, CampaignStatus, RecipientState
+from campaign_pipeline.ledger.states import BatchState, CampaignStatus, PauseCause, RecipientState
+from campaign_pipeline.recipients.identity import shared_in_campaigns
 from campaign_pipeline.sending.batches import Batch, batch_of
 from campaign_pipeline.sending.capacity import SENDER, Capacity, capacity_at, next_freed
 
@@ -85,7 +87,10 @@ def look_at_day(connection: Connection, calendar: SendCalendar, sender_limit: in
     batch = batch_of(connection, today)
     coming = _next_batch(connection, calendar, sender_limit, now)
     is_open = calendar.window_is_open(now)
-    could_send = batch is None and coming.size > 0 and is_open and calendar.send_moment(today) <= now
+    in_the_way = _impediments(connection, now)
+    is_stopped = any(each.kind == "sender_stopped" for each in in_the_way)
+    is_time = is_open and calendar.send_moment(today) <= now
+    could_send = batch is None and coming.size > 0 and is_time and not is_stopped
     not_sent = (_not_sent(today),) if could_send and calendar.start_date <= today else ()
     return Day(
         today=today,
@@ -97,11 +102,12 @@ def look_at_day(connection: Connection, calendar: SendCalendar, sender_limit: in
         next_freed=freed,
         coming=coming,
         concerns=(
-            *_stopped_sender(connection),
+            *in_the_way,
             *_nothing_allowed(sender_limit),
             *not_sent,
             *_unfinished_batches(connection, today),
             *_doubts(connection),
+            *_shared_accounts(connection, now),
             *_paused(connection),
         ),
     )
@@ -179,10 +185,10 @@ def _nothing_allowed(sender_limit: int) -> list[Concern]:
     return [] if sender_limit else [Concern("limit_is_zero", sentence)]
 
 
-def _stopped_sender(connection: Connection) -> list[Concern]:
-    stopped = connection.execute(select(senders.c.stop_reason).where(senders.c.stopped_at.is_not(None))).scalars()
+def _impediments(connection: Connection, now: datetime) -> list[Concern]:
     return [
-        Concern("sender_stopped", f"The sender is stopped: {reason or 'no reason was kept'}.") for reason in stopped
+        Concern(each.kind, each.sentence, campaign=each.campaign, people=each.people)
+        for each in impediments(connection, now)
     ]
 
 
@@ -235,10 +241,26 @@ def _doubts(connection: Connection) -> list[Concern]:
     ]
 
 
+def _shared_accounts(connection: Connection, now: datetime) -> list[Concern]:
+    return [
+        Concern(
+            "shared_account",
+            f"{each.campaign}: people turned out to share one WhatsApp account ({each.skipped} skipped before they got "
+            f"the message again, {each.reached} sent to before it was known). Look in its lists for one person under "
+            "two numbers.",
+            campaign=each.campaign,
+            people=each.skipped + each.reached,
+        )
+        for each in shared_in_campaigns(connection, now)
+    ]
+
+
 def _paused(connection: Connection) -> list[Concern]:
     query = (
         select(marketing_campaigns.c.slug, marketing_campaigns.c.status_reason)
-        .where(marketing_campaigns.c.status == CampaignStatus.PAUSED)
+        .where(
+            marketing_campaigns.c.status == CampaignStatus.PAUSED, marketing_campaigns.c.paused_by == PauseCause.PERSON
+        )
         .order_by(marketing_campaigns.c.id)
     )
     sentence = "{} is paused ({}): `campaign resume {}` takes it up again."

@@ -175,6 +175,7 @@ def _take_in(
             phone_column=phone_column,
             actor=workplace.actor,
             clock=workplace.clock,
+            us_numbers=workplace.settings.us_numbers,
             on_progress=tell,
         )
 
@@ -182,7 +183,13 @@ def _take_in(
 def _add_subscribed(workplace: Workplace, campaign: str) -> "tuple[str, IntakeReport]":
     from campaign_pipeline.recipients.intake import add_subscribed
 
-    report = add_subscribed(workplace.ledger, campaign, actor=workplace.actor, now=workplace.clock())
+    report = add_subscribed(
+        workplace.ledger,
+        campaign,
+        us_numbers=workplace.settings.us_numbers,
+        actor=workplace.actor,
+        now=workplace.clock(),
+    )
     return report.name, report
 
 

@@ -83,6 +83,22 @@ def simulator(
         list[str] | None,
         typer.Option("--fault", metavar="KIND=SHARE", help="A share of calls that goes wrong, as lost_answer=0.01."),
     ] = None,
+    messaging_limit: Annotated[
+        int | None, typer.Option(help="Different people in any 24 hours, above which messages are refused.")
+    ] = Defaults.messaging_limit,
+    limit_answer: Annotated[
+        str, typer.Option(metavar="FAULT", help="What comes above the limit, as failed:131048.")
+    ] = Defaults.limit_answer,
+    wa_id_spellings: Annotated[
+        bool, typer.Option(help="Spell numbers of Brazil, Mexico and Argentina as WhatsApp does.")
+    ] = Defaults.wa_id_spellings,
+    webhook_url: Annotated[
+        str | None, typer.Option(help="Post each webhook here, beside the files.")
+    ] = Defaults.webhook_url,
+    app_secret: Annotated[str | None, typer.Option(help="Made-up secret that signs the posted webhooks.")] = None,
+    unknown_templates: Annotated[
+        str, typer.Option(help="Whether templates that were never created are approved or refused.")
+    ] = Defaults.unknown_templates,
 ) -> None:
     """Run a local Cloud API that judges messages as Meta would, until Ctrl-C."""
     from campaign_pipeline.whatsapp.simulator.server import run
@@ -109,6 +125,12 @@ def simulator(
             read_share=read_share,
             failed_share=failed_share,
             fault_shares=dict(map(_fault_share, fault or [])),
+            messaging_limit=messaging_limit,
+            limit_answer=limit_answer,
+            wa_id_spellings=wa_id_spellings,
+            webhook_url=webhook_url,
+            app_secret=app_secret,
+            unknown_templates=unknown_templates,
         )
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error

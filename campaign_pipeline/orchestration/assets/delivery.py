@@ -16,6 +16,7 @@ from campaign_pipeline.orchestration.groups import ANALYTICS_TAGS, DATA_ENGINEER
 from campaign_pipeline.orchestration.partitions import ALL_DATES, CAMPAIGNS, send_date_of
 from campaign_pipeline.orchestration.resources import Pipeline
 from campaign_pipeline.orchestration.waiting_files import FinishedFiles
+from campaign_pipeline.sending.account_events import act_on_account_events
 
 WEBHOOK_INBOX: Final = dg.AssetSpec(
     "webhook_inbox",
@@ -70,7 +71,12 @@ def delivery_statuses(
     context: dg.AssetExecutionContext, config: FinishedFiles, pipeline: dg.ResourceParam[Pipeline]
 ) -> dg.MaterializeResult:
     """Takes in the status files that wait."""
-    report = ingest_waiting(pipeline.ledger, pipeline.settings.status_folders, pipeline.now, names=config.names)
+    settings = pipeline.settings
+    report = ingest_waiting(
+        pipeline.ledger, settings.status_folders, pipeline.now, names=config.names, rule=settings.stop_rule
+    )
+    for sentence in act_on_account_events(pipeline.ledger, settings.account_terms, pipeline.now):
+        context.log.warning(sentence)
     for each, rows in report.analytics.items():
         context.log_event(
             dg.AssetMaterialization(

@@ -56,6 +56,7 @@ def recipient_list(
         region=settings.default_region,
         actor="dagster",
         clock=pipeline.now,
+        us_numbers=settings.us_numbers,
         names=config.names,
     )
     for report in taken_in.reports:

@@ -8,6 +8,8 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any
 
+from campaign_pipeline.whatsapp.simulator.error_table import words_for
+
 
 @dataclass(frozen=True)
 class GraphError:
@@ -57,6 +59,31 @@ def not_authenticated() -> GraphError:
     return GraphError(
         401, 190, "Invalid OAuth access token - Cannot parse access token", "The access token is missing or not valid."
     )
+
+
+def token_expired() -> GraphError:
+    """An access token whose time is over."""
+    message = "Error validating access token: Session has expired on Thursday, 01-Jan-26 00:00:00 PST."
+    return GraphError(401, 190, message, subcode=463)
+
+
+def no_permission() -> GraphError:
+    """An object that the token's permissions do not cover."""
+    return GraphError(403, 200, "(#200) You do not have the necessary permissions required to send this request")
+
+
+def nonexisting_field(name: str) -> GraphError:
+    """A field that an object does not have."""
+    return GraphError(400, 100, f"(#100) Tried accessing nonexisting field ({name})")
+
+
+def unknown_object(node_id: str) -> GraphError:
+    """An id that the token cannot see."""
+    message = (
+        f"Unsupported get request. Object with ID '{node_id}' does not exist, cannot be loaded due to missing "
+        "permissions, or does not support this operation."
+    )
+    return GraphError(400, 100, message, error_type="GraphMethodException", subcode=33)
 
 
 def unknown_phone_number(phone_number_id: str) -> GraphError:
@@ -115,6 +142,28 @@ def parameter_format(details: str) -> GraphError:
     return GraphError(400, 132012, message, details)
 
 
+def template_paused() -> GraphError:
+    """A template that Meta holds for its low quality."""
+    return GraphError(400, 132015, "(#132015) Template is paused", "The template is paused due to low quality.")
+
+
+def template_disabled() -> GraphError:
+    """A template that Meta has switched off for good."""
+    return GraphError(400, 132016, "(#132016) Template is disabled", "The template is disabled due to low quality.")
+
+
+def unknown_business_account(business_account_id: str) -> GraphError:
+    """A business account that the token cannot see."""
+    return GraphError(
+        400,
+        100,
+        f"Unsupported get request. Object with ID '{business_account_id}' does not exist, cannot be loaded due to "
+        "missing permissions, or does not support this operation.",
+        error_type="GraphMethodException",
+        subcode=33,
+    )
+
+
 def throughput_reached() -> GraphError:
     """Too many messages a second."""
     details = "Cloud API message throughput has been reached."
@@ -129,3 +178,15 @@ def undeliverable() -> GraphError:
 def unknown_error() -> GraphError:
     """A server error, of which nobody knows whether the message went out."""
     return GraphError(500, 131000, "(#131000) Something went wrong", "Message failed to send due to an unknown error.")
+
+
+def error_of(code: int, http_status: int, details: str | None) -> GraphError:
+    """Any error by its code.
+
+    Args:
+        code: Meta's code, or one that nobody knows.
+        http_status: status of the HTTP answer.
+        details: what is wrong with this request; None is what Meta says with the code.
+    """
+    words = words_for(code)
+    return GraphError(http_status, code, f"(#{code}) {words.title}", words.details if details is None else details)

@@ -69,11 +69,8 @@ def judge(request: SendRequest, phone_number_id: str, access_token: str) -> Temp
     Returns:
         The message to send, or Meta's refusal.
     """
-    if not _VERSION.fullmatch(request.version):
-        return graph_errors.unknown_path(request.version)
-    expected = f"Bearer {access_token}".encode()
-    if not hmac.compare_digest((request.authorization or "").encode(), expected):
-        return graph_errors.not_authenticated()
+    if (error := judge_caller(request.version, request.authorization, access_token)) is not None:
+        return error
     if request.phone_number_id != phone_number_id:
         return graph_errors.unknown_phone_number(request.phone_number_id)
     try:
@@ -83,6 +80,24 @@ def judge(request: SendRequest, phone_number_id: str, access_token: str) -> Temp
     if not isinstance(payload, dict):
         return graph_errors.invalid_parameter("The body must be a JSON object.")
     return _judge_payload(payload)
+
+
+def judge_caller(version: str, authorization: str | None, access_token: str) -> GraphError | None:
+    """Judges who calls, and which version of the API.
+
+    Args:
+        version: first part of the path.
+        authorization: the header of that name, if any.
+        access_token: the token that is let in.
+
+    Returns:
+        Meta's refusal, or None if the caller is let in.
+    """
+    if not _VERSION.fullmatch(version):
+        return graph_errors.unknown_path(version)
+    if not hmac.compare_digest((authorization or "").encode(), f"Bearer {access_token}".encode()):
+        return graph_errors.not_authenticated()
+    return None
 
 
 def _judge_payload(payload: dict[str, object]) -> TemplateMessage | GraphError:

@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
+from campaign_pipeline.whatsapp.simulator.identities import wa_id_of
 from campaign_pipeline.whatsapp.simulator.judge import TemplateMessage
 
 
@@ -40,9 +41,7 @@ class AcceptedMessage:
 
 
 def wamid_for(seed: int, sequence: int, to: str) -> str:
-    """Makes the id of a message as Meta does: base64 around the recipient's number and a part of its own.
-
-    The layout follows the sample in Meta's page on sending messages, which decodes to the number in plain digits.
+    """Makes the id of a message that the business sent.
 
     Args:
         seed: the simulator's seed.
@@ -52,8 +51,23 @@ def wamid_for(seed: int, sequence: int, to: str) -> str:
     Returns:
         `wamid.` and base64.
     """
-    digits = to.lstrip("+").encode()
-    own_part = hashlib.sha256(f"{seed}:{sequence}".encode()).hexdigest()[:18].upper().encode()
+    return wamid_of(to, f"{seed}:{sequence}")
+
+
+def wamid_of(phone: str, message: str) -> str:
+    """Makes the id of a message as Meta does: base64 around the person's number and a part of its own.
+
+    The layout follows the sample in Meta's page on sending messages, which decodes to the number in plain digits.
+
+    Args:
+        phone: the person at the other end, E.164.
+        message: whatever tells this message from every other.
+
+    Returns:
+        `wamid.` and base64.
+    """
+    digits = phone.lstrip("+").encode()
+    own_part = hashlib.sha256(message.encode()).hexdigest()[:18].upper().encode()
     raw = b"\x1c\x18" + bytes([len(digits)]) + digits + b"\x15\x02\x00\x11\x18"
     return "wamid." + base64.b64encode(raw + bytes([len(own_part)]) + own_part + b"\x00").decode()
 
@@ -121,22 +135,25 @@ def _message(line: bytes, path: Path) -> AcceptedMessage:
 
 
 def report(messages: list[AcceptedMessage]) -> dict[str, object]:
-    """Tells whether anyone got the same campaign twice.
+    """Tells whether anyone got the same campaign twice, under one spelling of the number or under two.
 
     Args:
         messages: everything that was accepted.
 
     Returns:
-        `accepted`, `distinct_recipients`, and under `reached_twice` each number that got the same template in the
-        same language more than once, with how often.
+        `accepted`, `distinct_recipients`, and under `reached_twice` each person who got the same template in the same
+        language more than once, with how often, and the number as it was first given.
     """
-    counts = Counter((message.to, message.template, message.language) for message in messages)
+    numbers: dict[str, str] = {}
+    for message in messages:
+        numbers.setdefault(wa_id_of(message.to), message.to)
+    counts = Counter((wa_id_of(message.to), message.template, message.language) for message in messages)
     return {
         "accepted": len(messages),
-        "distinct_recipients": len({message.to for message in messages}),
+        "distinct_recipients": len(numbers),
         "reached_twice": [
-            {"to": to, "template": template, "count": count}
-            for (to, template, _language), count in counts.items()
+            {"to": numbers[wa_id], "template": template, "count": count}
+            for (wa_id, template, _language), count in counts.items()
             if count > 1
         ],
     }

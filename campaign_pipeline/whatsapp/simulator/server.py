@@ -30,7 +30,8 @@ def run(options: SimulatorOptions) -> None:
 
     Once requests are taken, one line goes to stdout: `simulator listening on http://HOST:PORT`. At the stop, requests
     that are held or slow lose their connection, statuses that are due are written to the inbox, and those that are not
-    due yet are forgotten: they live in memory only, and a restart on the same record does not bring them back.
+    due yet are forgotten: they live in memory only, and a restart on the same record does not bring them back. Webhooks
+    that were never posted are posted once, those that wait for another try are forgotten as well.
 
     Args:
         options: how the simulator behaves.
@@ -77,9 +78,12 @@ async def _serve(options: SimulatorOptions) -> None:
     ):
         # A task group, so that an inbox that cannot be written stops the server instead of losing statuses in silence.
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(simulator.statuses.keep_flushing(stopped))
+            flushing = tasks.create_task(simulator.statuses.keep_flushing(stopped))
+            tasks.create_task(simulator.delivery.keep_calling())
             await server.serve(sockets=[listener])
             stopped.set()
+            await flushing
+            simulator.delivery.finish()
 
 
 def _uvicorn_config(simulator: Simulator) -> uvicorn.Config:

@@ -4,11 +4,12 @@ Add here a status or a field that Meta sends. Keep out when a payload is due and
 Source: https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/reference/messages/status
 """
 
-import hashlib
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from campaign_pipeline.whatsapp.simulator.chance import draw
+from campaign_pipeline.whatsapp.simulator.error_table import words_for
+from campaign_pipeline.whatsapp.simulator.identities import contact_of, ids_of, metadata_of, shown_wa_id
 from campaign_pipeline.whatsapp.simulator.options import SimulatorOptions
 from campaign_pipeline.whatsapp.simulator.record import AcceptedMessage
 
@@ -16,13 +17,34 @@ Status = Literal["sent", "delivered", "read", "failed"]
 
 _PRICING = {"billable": True, "pricing_model": "PMP", "type": "regular", "category": "marketing"}
 
-_UNDELIVERABLE = {
-    "code": 131026,
-    "title": "Message undeliverable",
-    "message": "Message undeliverable",
-    "error_data": {"details": "Message Undeliverable."},
-    "href": "/documentation/business-messaging/whatsapp/support/error-codes",
-}
+_NOT_ON_WHATSAPP = 131026
+_ERROR_PAGE = "/documentation/business-messaging/whatsapp/support/error-codes"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a message failed, as a `failed` webhook says it.
+
+    Attributes:
+        code: Meta's error code.
+        details: what stands in `error_data.details`; None is what Meta says with the code.
+        code_is_text: whether the code is printed as a text, as Meta's page on template pacing does with 132015.
+    """
+
+    code: int
+    details: str | None = None
+    code_is_text: bool = False
+
+    def as_error(self) -> dict[str, object]:
+        """The entry of `errors` in the webhook."""
+        words = words_for(self.code)
+        return {
+            "code": str(self.code) if self.code_is_text else self.code,
+            "title": words.title,
+            "message": words.title,
+            "error_data": {"details": words.details if self.details is None else self.details},
+            "href": _ERROR_PAGE,
+        }
 
 
 @dataclass(frozen=True)
@@ -31,11 +53,13 @@ class StatusEvent:
 
     Attributes:
         status: its name in the webhook.
-        after: seconds since the message was accepted.
+        after: seconds since the message was accepted, or released if it was held.
+        failure: why it failed; None for every other status.
     """
 
     status: Status
     after: float
+    failure: Failure | None = None
 
 
 def course_of(wamid: str, options: SimulatorOptions) -> list[StatusEvent]:
@@ -50,26 +74,63 @@ def course_of(wamid: str, options: SimulatorOptions) -> list[StatusEvent]:
     Returns:
         The statuses in the order of their time.
     """
-
-    def after(status: Status, delay: float, jitter: float) -> float:
-        return delay + jitter * draw(options.seed, "delay", status, wamid)
-
-    sent = after("sent", options.sent_after, options.sent_jitter)
+    sent = _delay("sent", wamid, options)
     fate = draw(options.seed, "fate", wamid)
     if fate < options.failed_share:
-        return [StatusEvent("failed", sent)]
+        return [StatusEvent("failed", sent, Failure(_NOT_ON_WHATSAPP))]
     course = [StatusEvent("sent", sent)]
     if fate < options.failed_share + options.delivered_share:
-        delivered = max(sent, after("delivered", options.delivered_after, options.delivered_jitter))
+        delivered = max(sent, _delay("delivered", wamid, options))
         course.append(StatusEvent("delivered", delivered))
         if draw(options.seed, "read", wamid) < options.read_share:
-            read = max(delivered, after("read", options.read_after, options.read_jitter))
-            course.append(StatusEvent("read", read))
+            course.append(StatusEvent("read", max(delivered, _delay("read", wamid, options))))
     return course
 
 
+def course_to_failure(wamid: str, failure: Failure, options: SimulatorOptions) -> list[StatusEvent]:
+    """The course of a message that fails in place of being sent.
+
+    Args:
+        wamid: Meta's id of the message.
+        failure: why it fails.
+        options: delays in seconds and the seed.
+
+    Returns:
+        One status, `failed`, at the time of `sent`.
+    """
+    return [StatusEvent("failed", _delay("sent", wamid, options), failure)]
+
+
+def course_to_late_failure(wamid: str, failure: Failure, options: SimulatorOptions) -> list[StatusEvent]:
+    """The course of a message that is sent and fails afterwards.
+
+    Args:
+        wamid: Meta's id of the message.
+        failure: why it fails.
+        options: delays in seconds and the seed.
+
+    Returns:
+        `sent`, and `failed` at the time of `delivered`.
+    """
+    sent = _delay("sent", wamid, options)
+    return [
+        StatusEvent("sent", sent),
+        StatusEvent("failed", max(sent, _delay("delivered", wamid, options)), failure),
+    ]
+
+
+def _delay(status: Literal["sent", "delivered", "read"], wamid: str, options: SimulatorOptions) -> float:
+    after: float = getattr(options, f"{status}_after")
+    jitter: float = getattr(options, f"{status}_jitter")
+    return after + jitter * draw(options.seed, "delay", status, wamid)
+
+
 def webhook_payload(
-    message: AcceptedMessage, status: Status, unix_seconds: float, options: SimulatorOptions
+    message: AcceptedMessage,
+    status: Status,
+    unix_seconds: float,
+    options: SimulatorOptions,
+    failure: Failure | None = None,
 ) -> dict[str, Any]:
     """Builds the body of one status webhook in the shape of v24 and later, without `conversation`.
 
@@ -81,32 +142,26 @@ def webhook_payload(
         status: what it reached.
         unix_seconds: when, in seconds since 1970 in UTC.
         options: the account's ids.
+        failure: why it failed; None is a number that is not on WhatsApp.
 
     Returns:
         The payload with one status.
     """
-    wa_id = message.to.lstrip("+")
-    user_id = _business_scoped_user_id(wa_id, options.business_account_id)
     entry: dict[str, object] = {
         "id": message.wamid,
         "status": status,
         "timestamp": str(int(unix_seconds)),
-        "recipient_id": wa_id,
     }
-    value: dict[str, object] = {
-        "messaging_product": "whatsapp",
-        "metadata": {
-            "display_phone_number": options.display_phone_number,
-            "phone_number_id": options.phone_number_id,
-        },
-    }
+    value: dict[str, object] = {"messaging_product": "whatsapp", "metadata": metadata_of(options)}
     if message.biz_opaque_callback_data is not None:
         entry["biz_opaque_callback_data"] = message.biz_opaque_callback_data
     if status == "failed":
-        entry["errors"] = [_UNDELIVERABLE]
+        # To a phone number it was sent, and of that number Meta speaks, whatever else it knows of the person.
+        entry["recipient_id"] = shown_wa_id(message.to, options)
+        entry["errors"] = [(failure or Failure(_NOT_ON_WHATSAPP)).as_error()]
     else:
-        entry["recipient_user_id"] = user_id
-        value["contacts"] = [{"profile": {"name": f"Customer {wa_id[-4:]}"}, "wa_id": wa_id, "user_id": user_id}]
+        entry |= ids_of(message.to, options, wa_id_as="recipient_id", user_id_as="recipient_user_id")
+        value["contacts"] = [contact_of(message.to, options)]
     if status in ("sent", "delivered"):
         entry["pricing"] = _PRICING
     value["statuses"] = [entry]
@@ -114,9 +169,3 @@ def webhook_payload(
         "object": "whatsapp_business_account",
         "entry": [{"id": options.business_account_id, "changes": [{"value": value, "field": "messages"}]}],
     }
-
-
-def _business_scoped_user_id(wa_id: str, business_account_id: str) -> str:
-    """An id of Meta's form; ZZ, which ISO leaves to users, shows that its country is made up."""
-    digest = hashlib.sha256(f"{business_account_id}:{wa_id}".encode()).digest()[:8]
-    return f"ZZ.{int.from_bytes(digest)}"
