@@ -30,7 +30,7 @@ dev: $(INSTALLED) ## the Dagster web UI, its daemon and the local Cloud API on t
 
 # The long ones that mostly wait come first, so that they do not wait one after the other at the end.
 test: $(INSTALLED) ## the whole test suite
-	@$(BIN)/python -m pytest -n 5 --dist loadfile --no-loadscope-reorder \
+	@$(BIN)/python -m pytest -n 6 --dist loadfile --no-loadscope-reorder \
 		campaign_pipeline_tests/end_to_end campaign_pipeline_tests
 
 # Each of these may be given: make torture RANDOM_KILLS=200. A failure says which SEED repeats it.
@@ -38,9 +38,10 @@ torture: export RANDOM_KILLS ?= 1000
 torture: export MISSED_DATES ?= 40
 torture: export THREE_AT_ONCE ?= 50
 torture: export STATE_MACHINE_EXAMPLES ?= 2000
+torture: export FRESH_STATISTICS ?= 1
 torture: $(INSTALLED) ## the long forms of the tests that kill, lose and repeat: 1,000 rounds of random kills, 40 missed dates
 	@$(BIN)/python -m pytest -v -n 2 --dist worksteal $(addprefix campaign_pipeline_tests/, \
-		sending/test_random_kills.py sending/test_every_crash.py sending/test_state_machine.py \
+		sending/test_random_kills.py sending/test_every_crash.py sending/test_state_machine.py ledger/test_query_plans.py \
 		end_to_end/test_three_at_once.py end_to_end/test_daemon.py)
 
 check: $(INSTALLED) ## style, types and definitions

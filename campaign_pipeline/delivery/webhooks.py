@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, TypeGuard
 
-from campaign_pipeline.whatsapp.graph_answers import storable, storable_json
+from campaign_pipeline.whatsapp.graph_answers import storable, storable_json, without_token
 
 _MILLISECONDS_FROM: Final = 100_000_000_000
 """Unix times are seconds; some senders of test data write milliseconds, which are this large since 1973."""
@@ -225,7 +225,7 @@ def _read_error(status: dict[str, Any]) -> tuple[int, str | None]:
     details = data.get("details") if isinstance(data, dict) else None
     title = first.get("title") or first.get("message")
     told = ": ".join(dict.fromkeys(part for part in (title, details) if isinstance(part, str) and part))
-    return _code_of(first.get("code")), told if _is_word(told, 10_000) else None
+    return _code_of(first.get("code")), without_token(told) if _is_word(told, 10_000) else None
 
 
 def _code_of(value: object) -> int:

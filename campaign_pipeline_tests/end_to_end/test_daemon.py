@@ -10,7 +10,7 @@ from campaign_pipeline_tests.end_to_end.servers import dagster_dev
 from campaign_pipeline_tests.end_to_end.web_ui import ENDED
 
 BATCH: Final = 20
-MISSED: Final = int(os.environ.get("MISSED_DATES", "5"))
+MISSED: Final = int(os.environ.get("MISSED_DATES", "4"))
 """How many dates are backfilled; the long form asks for 40."""
 
 

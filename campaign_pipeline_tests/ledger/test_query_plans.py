@@ -2,7 +2,7 @@
 
 The statements are those that the real functions run, explained at that moment by the real database, in a ledger of
 60,000 people of whom most were sent to. Statistics are `none` (SQLite, unless it is told to look), `stale` (from when
-everybody waited) or `fresh`.
+everybody waited) or, in the long form, `fresh`.
 
 A new query that fails here wants an index, or to be asked in another way; one that is not found here wants to be asked
 by `running_campaign`.
@@ -10,6 +10,7 @@ by `running_campaign`.
 
 import ast
 import hashlib
+import os
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
@@ -38,8 +39,10 @@ from campaign_pipeline_tests.support.postgres import PostgresServer
 from campaign_pipeline_tests.support.sending import SendingDesk
 from campaign_pipeline_tests.whatsapp.simulator_process import SimulatorProcess, simulator_options
 
-ON_SQLITE: Final = ("sqlite-none", "sqlite-stale", "sqlite-fresh")
-ON_POSTGRESQL: Final = ("postgresql-stale", "postgresql-fresh")
+# With fresh statistics a plan is rarely worse than with stale ones: the long form looks.
+_ALSO: Final = ("fresh",) if os.environ.get("FRESH_STATISTICS") else ()
+ON_SQLITE: Final = tuple(f"sqlite-{each}" for each in ("none", "stale", *_ALSO))
+ON_POSTGRESQL: Final = tuple(f"postgresql-{each}" for each in ("stale", *_ALSO))
 
 MOST: Final = {"sqlite": 50_000, "postgresql": 3_000}
 """Instructions of SQLite, of which a scan of the smallest big table takes more; rows that PostgreSQL meets."""
