@@ -50,7 +50,11 @@ def test_each_webhook_is_posted_signed_beside_the_files(tmp_path: Path, receiver
     for call in receiver.calls:
         assert call.headers["X-Hub-Signature-256"] == signature_of(call.body, "made-up")
         assert call.headers["Content-Type"] == "application/json"
-    written = [json.loads(line) for file in (tmp_path / "inbox").iterdir() for line in file.read_text().splitlines()]
+    written = [
+        json.loads(line)
+        for file in sorted((tmp_path / "inbox").glob("*.ndjson"))
+        for line in file.read_text().splitlines()
+    ]
     assert [json.loads(call.body) for call in receiver.calls] == written
     assert any(b"St\\u00f6p" in call.body for call in receiver.calls)
 
