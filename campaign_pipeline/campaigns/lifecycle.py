@@ -6,8 +6,9 @@ Keep out the people (`recipients`) and the sending.
 
 from dataclasses import replace
 from datetime import datetime
+from typing import Final
 
-from sqlalchemy import Connection, delete, exists, insert, select, update
+from sqlalchemy import Connection, and_, delete, exists, insert, select, update
 
 from campaign_pipeline.campaigns.calendar import SendCalendar
 from campaign_pipeline.campaigns.catalogue import (
@@ -38,6 +39,13 @@ from campaign_pipeline.ledger.schema import (
     recipient_lists,
 )
 from campaign_pipeline.ledger.states import CampaignStatus, PauseCause, RecipientState, SkipReason
+
+PAUSED_BY_A_CAUSE: Final = and_(
+    marketing_campaigns.c.status == CampaignStatus.PAUSED, marketing_campaigns.c.paused_by != PauseCause.PERSON
+)
+"""Nobody of it can be reached, though no person has paused it."""
+
+_NOT_PAUSED: Final = {"paused_by": None, "paused_at": None}
 
 NOBODY_LOOKED = NotLookedUp("whoever activates it has not asked Meta for it.")
 
@@ -148,7 +156,7 @@ def pause(connection: Connection, reference: str | int, *, actor: str, now: date
     by_a_cause = campaign.status == CampaignStatus.PAUSED and campaign.paused_by != PauseCause.PERSON
     if not by_a_cause and campaign.status != CampaignStatus.ACTIVE:
         raise _refused(campaign, "paused", CampaignStatus.ACTIVE)
-    told = " Also: ".join(filter(None, (campaign.status_reason, reason or f"paused by {actor}")))
+    told = with_reason(campaign.status_reason, reason or f"paused by {actor}")
     values = {"status_reason": told, "paused_by": PauseCause.PERSON, "paused_at": now}
     _set_status(connection, campaign, CampaignStatus.PAUSED, **values)
     record(connection, "campaign_paused", campaign.slug, actor=actor, now=now)
@@ -182,15 +190,19 @@ def pause_for(
     campaign = _held(connection, campaign_id)
     if campaign.status not in (CampaignStatus.ACTIVE, CampaignStatus.PAUSED):
         return
-    known = campaign.status_reason or ""
-    if campaign.status == CampaignStatus.PAUSED and reason in known:
+    if campaign.status == CampaignStatus.PAUSED and reason in (campaign.status_reason or ""):
         return
     # A template that is unpaused mends nothing else: any other cause stays.
     cause = cause if campaign.paused_by in (None, PauseCause.TEMPLATE) else campaign.paused_by
-    told = " Also: ".join(filter(None, (known, reason)))
+    told = with_reason(campaign.status_reason, reason)
     values = {"status_reason": told, "paused_by": cause, "paused_at": since or now}
     _set_status(connection, campaign, CampaignStatus.PAUSED, **values)
     record(connection, "campaign_paused", campaign.slug, actor=actor, now=now, details={"reason": reason})
+
+
+def with_reason(known: str | None, reason: str) -> str:
+    """What is known of why something stands still, and one more reason."""
+    return f"{known} Also: {reason}" if known else reason
 
 
 def resume(connection: Connection, reference: str | int, *, actor: str, now: datetime) -> Campaign:
@@ -223,8 +235,8 @@ def resume_unpaused(connection: Connection, campaign_id: int, *, said_at: dateti
 
 
 def _take_up(connection: Connection, campaign: Campaign, actor: str, now: datetime) -> None:
-    nothing = {"status_reason": None, "paused_by": None, "paused_at": None}
-    _set_status(connection, campaign, CampaignStatus.ACTIVE, **nothing, resumed_at=now, resumed_by=actor)
+    values = {"status_reason": None, "resumed_at": now, "resumed_by": actor, **_NOT_PAUSED}
+    _set_status(connection, campaign, CampaignStatus.ACTIVE, **values)
     record(connection, "campaign_resumed", campaign.slug, actor=actor, now=now)
 
 
@@ -243,9 +255,8 @@ def cancel(connection: Connection, reference: str | int, *, actor: str, now: dat
         campaign,
         CampaignStatus.CANCELLED,
         status_reason=f"cancelled by {actor}",
-        paused_by=None,
-        paused_at=None,
         finished_at=now,
+        **_NOT_PAUSED,
     )
     skipped = connection.execute(
         update(campaign_recipients)
@@ -292,7 +303,7 @@ def complete_settled(connection: Connection, now: datetime) -> list[str]:
     completed = connection.execute(
         update(marketing_campaigns)
         .where(marketing_campaigns.c.id.in_(candidates), *can_be)
-        .values(status=CampaignStatus.COMPLETED, status_reason=None, paused_by=None, paused_at=None, finished_at=now)
+        .values(status=CampaignStatus.COMPLETED, status_reason=None, finished_at=now, **_NOT_PAUSED)
         .returning(marketing_campaigns.c.slug)
     ).scalars()
     slugs = list(completed)

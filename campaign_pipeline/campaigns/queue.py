@@ -44,6 +44,7 @@ def demands_in_order(connection: Connection) -> list[Demand]:
 
     Whoever is claimed by a batch that nobody is at work on any more waits too: the next take gives these people back.
     """
+    not_held = in_no_held_country(connection)
     waiting = (
         select(campaign_recipients.c.campaign_id, func.count().label("waiting"))
         .select_from(
@@ -52,7 +53,7 @@ def demands_in_order(connection: Connection) -> list[Demand]:
         .where(
             IS_WAITING,
             func.coalesce(subscriptions.c.status, SubscriptionStatus.SUBSCRIBED) == SubscriptionStatus.SUBSCRIBED,
-            *in_no_held_country(connection),
+            *not_held,
         )
         .group_by(campaign_recipients.c.campaign_id)
         .subquery()
@@ -67,7 +68,7 @@ def demands_in_order(connection: Connection) -> list[Demand]:
         .where(marketing_campaigns.c.status == CampaignStatus.ACTIVE)
         .order_by(*CAMPAIGN_ORDER)
     )
-    left_behind = _left_behind(connection)
+    left_behind = _left_behind(connection, not_held)
     return [
         Demand(campaign_id, number + left_behind.get(campaign_id, 0), daily_limit)
         for campaign_id, number, daily_limit in connection.execute(query)
@@ -84,7 +85,8 @@ def demands_up_to(connection: Connection, most: int) -> list[Demand]:
         .where(marketing_campaigns.c.status == CampaignStatus.ACTIVE)
         .order_by(*CAMPAIGN_ORDER)
     ).all()
-    return [Demand(row.id, _waiting_up_to(connection, row.id, most), row.daily_limit) for row in campaigns]
+    not_held = in_no_held_country(connection)
+    return [Demand(row.id, _waiting_up_to(connection, row.id, most, not_held), row.daily_limit) for row in campaigns]
 
 
 def head_of_queue(connection: Connection, campaign_id: int, size: int, after_position: int) -> list[QueuedPerson]:
@@ -116,7 +118,7 @@ def in_no_held_country(connection: Connection) -> Sequence[ColumnElement[bool]]:
     return (func.coalesce(campaign_recipients.c.region, "").not_in(held),) if held else ()
 
 
-def _left_behind(connection: Connection) -> dict[int, int]:
+def _left_behind(connection: Connection, not_held: Sequence[ColumnElement[bool]]) -> dict[int, int]:
     """For each campaign, how many sendable people are claimed by a batch whose run was interrupted.
 
     Of the newest batch that is known only once the sender is free: until then a run may be at work on it.
@@ -142,17 +144,17 @@ def _left_behind(connection: Connection) -> dict[int, int]:
             campaign_recipients.c.batch_id.in_(interrupted),
             campaign_recipients.c.state == RecipientState.CLAIMED,
             subscription == SubscriptionStatus.SUBSCRIBED,
-            *in_no_held_country(connection),
+            *not_held,
         )
         .group_by(campaign_recipients.c.campaign_id)
     )
     return {row.campaign_id: row.people for row in rows}
 
 
-def _waiting_up_to(connection: Connection, campaign_id: int, most: int) -> int:
+def _waiting_up_to(connection: Connection, campaign_id: int, most: int, not_held: Sequence[ColumnElement[bool]]) -> int:
     waiting = (
         select(campaign_recipients.c.id)
-        .where(campaign_recipients.c.campaign_id == campaign_id, IS_WAITING, *in_no_held_country(connection))
+        .where(campaign_recipients.c.campaign_id == campaign_id, IS_WAITING, *not_held)
         .order_by(campaign_recipients.c.position)
         .limit(most)
         .subquery()

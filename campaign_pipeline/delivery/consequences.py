@@ -7,7 +7,7 @@ Each failure has its consequences once: an answer as it is recorded, a webhook w
 with a mark on the event. Locks are taken in one order: the sender first, by whoever may stop or pause, then the fold.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, TypeVar
@@ -16,11 +16,11 @@ from sqlalchemy import ColumnElement, Connection, Row, case, func, or_, select, 
 
 from campaign_pipeline.campaigns.held_countries import hold_country
 from campaign_pipeline.campaigns.journal import audit
-from campaign_pipeline.campaigns.lifecycle import pause_for
+from campaign_pipeline.campaigns.lifecycle import pause_for, with_reason
 from campaign_pipeline.delivery.stop_rule import IN_A_ROW, MessageEnd, StopRule
 from campaign_pipeline.ledger.conditions import FAILURE_TO_ACT_ON
 from campaign_pipeline.ledger.engine import Ledger
-from campaign_pipeline.ledger.locks import fold_alone
+from campaign_pipeline.ledger.locks import fold_alone, hold_senders
 from campaign_pipeline.ledger.schema import (
     campaign_recipients,
     delivery_events,
@@ -93,11 +93,6 @@ class _Known:
         return resumed_at is not None and self.about.started_at < resumed_at
 
 
-def hold_senders(connection: Connection) -> None:
-    """Lets nobody else stop or admit until this transaction ends; before `fold_alone`, as everywhere."""
-    connection.execute(select(senders.c.id).order_by(senders.c.id).with_for_update(key_share=True)).all()
-
-
 def act_on_answers(connection: Connection, failures: Sequence[Failure], rule: StopRule, now: datetime) -> None:
     """Does what the refusals of some calls mean at large, in the transaction that records them.
 
@@ -136,10 +131,9 @@ def stop_sender(connection: Connection, reason: str, *, actor: str, now: datetim
         now: The moment, UTC.
     """
     for row in connection.execute(select(*senders.c["id", "name", "stop_reason"]).order_by(senders.c.id)).all():
-        known = row.stop_reason or ""
-        if reason in known:
+        if reason in (row.stop_reason or ""):
             continue
-        told = " Also: ".join(filter(None, (known, reason)))
+        told = with_reason(row.stop_reason, reason)
         connection.execute(
             update(senders)
             .where(senders.c.id == row.id)
@@ -162,6 +156,28 @@ def resume_sender(connection: Connection, *, actor: str, now: datetime) -> str |
     details = {"was_stopped_for": stopped.stop_reason}
     audit(connection, "sender_resumed", stopped.name, actor=actor, now=now, details=details)
     return stopped.stop_reason or "no reason was given"
+
+
+def stop_sender_for(connection: Connection, failure: Failure, now: datetime) -> str:
+    """Stops the sender since a message failed by a fault of the account; gives the reason in words."""
+    reason = f"{failure.in_words()} Then `campaign sender resume`."
+    stop_sender(connection, reason, actor=WHATSAPP, now=now)
+    return reason
+
+
+def hold_country_for(
+    connection: Connection, sender_id: int, region: str | None, failure: Failure, now: datetime
+) -> str:
+    """Holds the country in which a message failed; of a number of no country, the sender. Gives what was done."""
+    if region is None:
+        return f"The sender is stopped: {stop_sender_for(connection, failure, now)}"
+    hold_country(connection, sender_id, region, failure.in_words(), actor=WHATSAPP, now=now)
+    return f"Nobody in {region} is sent to now: {failure.in_words()}"
+
+
+def unsubscribe_for(connection: Connection, who: PhoneNumber, failure: Failure, now: datetime) -> None:
+    """Notes that a person wants no messages, as a failure says."""
+    unsubscribe(connection, who, source=f"{WHATSAPP}, error {failure.error.code}", now=now)
 
 
 def _act_on_some_webhooks(connection: Connection, rule: StopRule, now: datetime) -> None:
@@ -215,12 +231,11 @@ def _act(connection: Connection, known: Sequence[_Known], rule: StopRule, now: d
     of_class = _by_class(known)
     _unsubscribe(connection, of_class.get(ErrorClass.UNSUBSCRIBED, ()), now)
     _pause_campaigns(connection, of_class.get(ErrorClass.CAMPAIGN, ()), now)
-    _pause_by_rule(connection, {each.about.campaign_id: each.about.slug for each in known}, rule, now)
+    _pause_by_rule(connection, {each.about.campaign_id for each in known}, rule, now)
     for each in _first_by(of_class.get(ErrorClass.COUNTRY, ()), lambda one: one.about.region or ""):
-        _hold_country(connection, each, now)
+        hold_country_for(connection, each.about.sender_id, each.about.region, each.failure, now)
     for each in _first_by(of_class.get(ErrorClass.ACCOUNT, ()), lambda one: one.failure.error.code):
-        reason = f"{each.failure.in_words()} Then `campaign sender resume`."
-        stop_sender(connection, reason, actor=WHATSAPP, now=now)
+        stop_sender_for(connection, each.failure, now)
 
 
 def _by_class(known: Sequence[_Known]) -> Mapping[ErrorClass, list[_Known]]:
@@ -250,7 +265,7 @@ def _unsubscribe(connection: Connection, known: Iterable[_Known], now: datetime)
         ):
             continue
         phone = PhoneNumber(each.about.phone, each.about.person_key)
-        unsubscribe(connection, phone, source=f"WhatsApp, error {each.failure.error.code}", now=now)
+        unsubscribe_for(connection, phone, each.failure, now)
 
 
 def _pause_campaigns(connection: Connection, known: Iterable[_Known], now: datetime) -> None:
@@ -260,12 +275,12 @@ def _pause_campaigns(connection: Connection, known: Iterable[_Known], now: datet
         pause_for(connection, each.about.campaign_id, cause, reason, actor=WHATSAPP, now=now)
 
 
-def _pause_by_rule(connection: Connection, campaigns: Mapping[int, str], rule: StopRule, now: datetime) -> None:
+def _pause_by_rule(connection: Connection, campaign_ids: Collection[int], rule: StopRule, now: datetime) -> None:
     """Pauses those campaigns whose last messages say so; one that is paused already needs no second reason."""
     campaign = marketing_campaigns.c
     active = connection.execute(
         select(*campaign["id", "slug", "resumed_at"])
-        .where(campaign.id.in_(list(campaigns)), campaign.status == CampaignStatus.ACTIVE)
+        .where(campaign.id.in_(campaign_ids), campaign.status == CampaignStatus.ACTIVE)
         .order_by(campaign.id)
     ).all()
     for each in active:
@@ -328,11 +343,3 @@ def _end_of(row: Row) -> MessageEnd:
 
 def _failed(code: int | None, text: str | None) -> MessageEnd:
     return MessageEnd(failed=True, code=code, only_here=look_up(code or 0, text or "").only_here)
-
-
-def _hold_country(connection: Connection, known: _Known, now: datetime) -> None:
-    region = known.about.region
-    if region is None:
-        stop_sender(connection, f"{known.failure.in_words()} Then `campaign sender resume`.", actor=WHATSAPP, now=now)
-        return
-    hold_country(connection, known.about.sender_id, region, known.failure.in_words(), actor=WHATSAPP, now=now)

@@ -26,6 +26,7 @@ from sqlalchemy import (
     update,
 )
 
+from campaign_pipeline.ledger.bulk import in_portions
 from campaign_pipeline.ledger.schema import (
     batches,
     campaign_recipients,
@@ -48,9 +49,6 @@ FAR_AWAY: Final = datetime.fromisoformat("9999-01-01T00:00:00+00:00")
 
 CAPACITY_WINDOW: Final = timedelta(hours=24)
 """How long after its end a call counts: Meta's moving window."""
-
-_IDS_PER_STATEMENT: Final = 5_000
-"""Both databases bound the parameters of a statement."""
 
 RANKS: Final = (
     RecipientState.FAILED,
@@ -119,8 +117,7 @@ def _in_groups(connection: Connection, ids: Select) -> Iterator[Sequence[Any]]:
     rows whenever its statistics are old, and answered by reading whole tables.
     """
     found = [each for each in connection.execute(ids.distinct()).scalars() if each is not None]
-    for start in range(0, len(found), _IDS_PER_STATEMENT):
-        yield found[start : start + _IDS_PER_STATEMENT]
+    yield from in_portions(found)
 
 
 def _fold(connection: Connection, recipient_ids: Sequence[int], now: datetime) -> None:

@@ -12,8 +12,8 @@ from typing import Final
 from sqlalchemy import Connection, func, or_, select
 
 from campaign_pipeline.campaigns.held_countries import list_held, waiting_in_held
+from campaign_pipeline.campaigns.lifecycle import PAUSED_BY_A_CAUSE
 from campaign_pipeline.ledger.schema import marketing_campaigns, send_attempts, senders
-from campaign_pipeline.ledger.states import CampaignStatus, PauseCause
 from campaign_pipeline.whatsapp.errors import ErrorClass, look_up
 
 UNEXPLAINED_FOR: Final = timedelta(days=7)
@@ -74,10 +74,7 @@ def _ended(sentence: str) -> str:
 def _held_up_campaigns(connection: Connection) -> list[Impediment]:
     rows = connection.execute(
         select(marketing_campaigns.c.slug, marketing_campaigns.c.status_reason)
-        .where(
-            marketing_campaigns.c.status == CampaignStatus.PAUSED,
-            marketing_campaigns.c.paused_by != PauseCause.PERSON,
-        )
+        .where(PAUSED_BY_A_CAUSE)
         .order_by(marketing_campaigns.c.id)
     )
     return [

@@ -7,7 +7,14 @@ from typing import Final
 
 from sqlalchemy import Connection, func, select
 
+from campaign_pipeline.ledger.schema import senders
+
 _STATES: Final = 7_206_115_332
+
+
+def hold_senders(connection: Connection) -> None:
+    """Lets nobody else stop, admit or take over until this transaction ends; where both are taken, before the fold."""
+    connection.execute(select(senders.c.id).order_by(senders.c.id).with_for_update(key_share=True)).all()
 
 
 def fold_alone(connection: Connection) -> None:

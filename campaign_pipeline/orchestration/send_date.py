@@ -93,8 +93,7 @@ def _sentence(run: dg.ExecuteInProcessResult, send_date: date) -> str | None:
 
 def _nothing_to_send(pipeline: Pipeline, send_date: date) -> str:
     with pipeline.ledger.read() as connection:
-        held = waiting_in_held(connection)
-    return nobody_waits(send_date, {region: people for region, people in held.items() if people})
+        return nobody_waits(send_date, waiting_in_held(connection))
 
 
 def _sent_now(run: dg.ExecuteInProcessResult) -> int:

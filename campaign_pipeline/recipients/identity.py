@@ -19,6 +19,7 @@ from typing import Final, TypeVar
 from sqlalchemy import Connection, select, update
 
 from campaign_pipeline.campaigns.journal import record
+from campaign_pipeline.ledger.bulk import in_portions
 from campaign_pipeline.ledger.schema import (
     campaign_recipients,
     delivery_events,
@@ -50,9 +51,6 @@ SHOWN_FOR: Final = timedelta(days=7)
 """How long after it was found an ended campaign still shows that two of its people are one."""
 
 LONGEST_ALIAS: Final = 200
-
-_IDS_PER_STATEMENT: Final = 5_000
-"""Both databases bound the parameters of a statement."""
 
 _BSUID: Final = re.compile(r"[A-Z]{2}\..+")
 _ARGENTINE_MOBILE: Final = re.compile(r"549(\d{10})")
@@ -407,7 +405,6 @@ def _tell(connection: Connection, action: str, slug: str, person: Member, other:
     record(connection, action, slug, actor="campaign_pipeline", now=now, details=details)
 
 
-def _portions(values: Collection[_Value]) -> Iterable[list[_Value]]:
-    ordered = sorted(values)
-    for start in range(0, len(ordered), _IDS_PER_STATEMENT):
-        yield ordered[start : start + _IDS_PER_STATEMENT]
+def _portions(values: Collection[_Value]) -> Iterable[Sequence[_Value]]:
+    """In an order, so that two transactions that ask for the same meet in it."""
+    return in_portions(sorted(values))

@@ -14,7 +14,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Integer, delete, func, insert, literal, select, update
 
 from campaign_pipeline.campaigns.errors import CampaignError
-from campaign_pipeline.ledger.bulk import load_new
+from campaign_pipeline.ledger.bulk import in_portions, load_new
 from campaign_pipeline.ledger.engine import LedgerError
 from campaign_pipeline.ledger.schema import (
     campaign_recipients,
@@ -36,9 +36,6 @@ from campaign_pipeline.recipients.sorting import Candidate, IntakeCounts, Reject
 
 ENDED: Final = (CampaignStatus.COMPLETED, CampaignStatus.CANCELLED)
 """Nobody can be added to such a campaign."""
-
-_IDS_PER_STATEMENT: Final = 5_000
-"""Both databases bound the parameters of a statement."""
 
 
 def begin_list(
@@ -209,8 +206,7 @@ def note_regions(connection: Connection, list_id: int) -> None:
         if region is not None:
             people_of[region].append(row.id)
     for region, ids in people_of.items():
-        for start in range(0, len(ids), _IDS_PER_STATEMENT):
-            some = ids[start : start + _IDS_PER_STATEMENT]
+        for some in in_portions(ids):
             connection.execute(
                 update(campaign_recipients).where(campaign_recipients.c.id.in_(some)).values(region=region)
             )

@@ -23,9 +23,10 @@ from campaign_pipeline.delivery.account_words import (
     Word,
     read_word,
 )
-from campaign_pipeline.delivery.consequences import hold_senders, stop_sender
+from campaign_pipeline.delivery.consequences import stop_sender
 from campaign_pipeline.ledger.conditions import ACCOUNT_EVENT_TO_ACT_ON
 from campaign_pipeline.ledger.engine import Ledger
+from campaign_pipeline.ledger.locks import hold_senders
 from campaign_pipeline.ledger.schema import account_events, marketing_campaigns, sender_limits, senders
 from campaign_pipeline.ledger.states import CampaignStatus
 from campaign_pipeline.sending.account_terms import AccountTerms

@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Update, case, func, inser
 from campaign_pipeline.campaigns.lifecycle import complete_settled
 from campaign_pipeline.campaigns.message_pattern import pattern_of_row
 from campaign_pipeline.campaigns.queue import CAMPAIGN_ORDER, in_no_held_country
-from campaign_pipeline.delivery.consequences import Failure, act_on_answers, hold_senders
+from campaign_pipeline.delivery.consequences import Failure, act_on_answers
 from campaign_pipeline.delivery.folding import (
     CAPACITY_WINDOW,
     FAR_AWAY,
@@ -24,7 +24,7 @@ from campaign_pipeline.delivery.folding import (
     refold,
 )
 from campaign_pipeline.delivery.stop_rule import DEFAULT_RULE, StopRule
-from campaign_pipeline.ledger.locks import fold_alone
+from campaign_pipeline.ledger.locks import fold_alone, hold_senders
 from campaign_pipeline.ledger.schema import (
     campaign_recipients,
     delivery_events,

@@ -12,7 +12,6 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Row,
-    and_,
     case,
     delete,
     exists,
@@ -27,27 +26,24 @@ from sqlalchemy import (
 from campaign_pipeline.campaigns.figures import batch_figures
 from campaign_pipeline.campaigns.held_countries import held_regions
 from campaign_pipeline.campaigns.journal import announce
-from campaign_pipeline.campaigns.lifecycle import complete_settled
+from campaign_pipeline.campaigns.lifecycle import PAUSED_BY_A_CAUSE, complete_settled
 from campaign_pipeline.campaigns.plan import Demand
 from campaign_pipeline.campaigns.queue import demands_up_to, head_of_queue
 from campaign_pipeline.delivery.analytics import refresh_date
 from campaign_pipeline.delivery.folding import CAPACITY_WINDOW, newest_time, refold
+from campaign_pipeline.ledger.bulk import in_portions
 from campaign_pipeline.ledger.locks import fold_alone
 from campaign_pipeline.ledger.schema import batches, campaign_recipients, marketing_campaigns, send_attempts
 from campaign_pipeline.ledger.states import (
     AttemptOutcome,
     BatchState,
     CampaignStatus,
-    PauseCause,
     RecipientState,
     SkipReason,
 )
 
 BATCH_CLOSED: Final = "batch_closed"
 """The kind of the outbox row that tells of a closed batch."""
-
-_IDS_PER_STATEMENT: Final = 5_000
-"""Both databases bound the parameters of a statement."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,8 +183,7 @@ def release_held_up(connection: Connection, batch: Batch, now: datetime) -> int:
         How many were given back.
     """
     campaign = marketing_campaigns.c
-    kept = and_(campaign.status == CampaignStatus.PAUSED, campaign.paused_by != PauseCause.PERSON)
-    given_up = select(campaign.id).where(campaign.status != CampaignStatus.ACTIVE, ~kept)
+    given_up = select(campaign.id).where(campaign.status != CampaignStatus.ACTIVE, ~PAUSED_BY_A_CAUSE)
     of_nobody_sent_to = or_(
         campaign_recipients.c.campaign_id.in_(given_up), campaign_recipients.c.region.in_(held_regions(connection))
     )
@@ -206,9 +201,7 @@ def held_up(connection: Connection, batch: Batch) -> dict[str, str]:
         campaign_recipients.c.campaign_id == campaign.id,
     )
     rows = connection.execute(
-        select(*campaign["slug", "status_reason"])
-        .where(campaign.status == CampaignStatus.PAUSED, campaign.paused_by != PauseCause.PERSON, waits)
-        .order_by(campaign.id)
+        select(*campaign["slug", "status_reason"]).where(PAUSED_BY_A_CAUSE, waits).order_by(campaign.id)
     )
     return {row.slug: row.status_reason or "" for row in rows}
 
@@ -269,8 +262,7 @@ def skip_unsubscribed(connection: Connection, recipient_ids: list[int], now: dat
 
 def _claim(connection: Connection, batch_id: int, recipient_ids: list[int], now: datetime) -> int:
     claimed = 0
-    for start in range(0, len(recipient_ids), _IDS_PER_STATEMENT):
-        some = recipient_ids[start : start + _IDS_PER_STATEMENT]
+    for some in in_portions(recipient_ids):
         claimed += connection.execute(
             update(campaign_recipients)
             .where(campaign_recipients.c.id.in_(some), campaign_recipients.c.state == RecipientState.PENDING)

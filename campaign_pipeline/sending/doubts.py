@@ -7,7 +7,7 @@ A person's word is final for the attempt's outcome, not for the person's state: 
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
@@ -19,21 +19,18 @@ from campaign_pipeline.campaigns.journal import announce, audit
 from campaign_pipeline.campaigns.lifecycle import complete_settled
 from campaign_pipeline.delivery.analytics import refresh_date
 from campaign_pipeline.delivery.folding import refold
+from campaign_pipeline.ledger.bulk import in_portions
 from campaign_pipeline.ledger.engine import Ledger
-from campaign_pipeline.ledger.locks import fold_alone
-from campaign_pipeline.ledger.schema import batches, campaign_recipients, marketing_campaigns, send_attempts, senders
+from campaign_pipeline.ledger.locks import fold_alone, hold_senders
+from campaign_pipeline.ledger.schema import batches, campaign_recipients, marketing_campaigns, send_attempts
 from campaign_pipeline.ledger.states import AttemptOutcome, RecipientState
 from campaign_pipeline.recipients.phone_numbers import mask_phone
-from campaign_pipeline.sending.capacity import sender_id_or_none
 from campaign_pipeline.sending.clock import Clock
 from campaign_pipeline.sending.lease import LeaseTerms
 from campaign_pipeline.sending.lease_watch import Sighting, sight, stays_silent
 
 DOUBTS_RESOLVED: Final = "doubts_resolved"
 """The kind of the outbox row that tells Dagster of it."""
-
-_IDS_PER_STATEMENT: Final = 5_000
-"""Both databases bound the parameters of a statement."""
 
 _NAMED_IN_AN_ERROR: Final = 5
 
@@ -229,13 +226,13 @@ def resolve(
         msg = "Say who settles it, by a person's name."
         raise DoubtError(msg)
     # The sender first and the fold second, as a run does that takes over: the other way round would be a deadlock.
-    _hold_sender_row(connection)
+    hold_senders(connection)
     fold_alone(connection)
     chosen = _chosen(connection, choice)
     if verdict is DoubtVerdict.NOT_REACHED:
         _refuse_living_callers(connection, chosen, silent)
     outcome = AttemptOutcome.ACCEPTED if verdict is DoubtVerdict.REACHED else AttemptOutcome.VOIDED
-    for some in _portions(chosen):
+    for some in in_portions(chosen):
         these = _attempt.id.in_([row.id for row in some])
         connection.execute(update(send_attempts).where(these).values(outcome=outcome))
         refold(connection, select(_attempt.recipient_id).where(these), now)
@@ -276,8 +273,7 @@ def _chosen(connection: Connection, choice: Choice) -> Sequence[Row]:
         msg = "Name at least one attempt: `campaign doubts` lists those in doubt."
         raise DoubtError(msg)
     found: dict[str, Row] = {}
-    for start in range(0, len(ids), _IDS_PER_STATEMENT):
-        some = ids[start : start + _IDS_PER_STATEMENT]
+    for some in in_portions(ids):
         found |= {row.id: row for row in connection.execute(_attempts().where(_attempt.id.in_(some)))}
     wrong = [said for each in ids if (said := _what_else_it_is(each, found.get(each))) is not None]
     if wrong:
@@ -305,13 +301,6 @@ def _what_else_it_is(attempt_id: str, row: Row | None) -> str | None:
     return f"{attempt_id} {said[AttemptOutcome(row.outcome)]}"
 
 
-def _hold_sender_row(connection: Connection) -> None:
-    """Locks the sender's row, so that the holder neither beats nor changes until this transaction ends."""
-    sender = sender_id_or_none(connection)
-    if sender is not None:
-        connection.execute(select(senders.c.id).where(senders.c.id == sender).with_for_update(key_share=True))
-
-
 def _holder_of(connection: Connection, chosen: Sequence[Row]) -> Sighting | None:
     """Who holds the sender, if that is who made one of these calls."""
     holder = sight(connection, chosen[0].sender_id)
@@ -334,11 +323,6 @@ def _refuse_living_callers(connection: Connection, chosen: Sequence[Row], silent
         raise DoubtError(msg)
 
 
-def _portions(chosen: Sequence[Row]) -> Iterator[Sequence[Row]]:
-    for start in range(0, len(chosen), _IDS_PER_STATEMENT):
-        yield chosen[start : start + _IDS_PER_STATEMENT]
-
-
 def _write_down(
     connection: Connection, chosen: Sequence[Row], verdict: DoubtVerdict, actor: str, reason: str, now: datetime
 ) -> None:
@@ -354,7 +338,7 @@ def _write_down(
 
 def _states_of(connection: Connection, chosen: Sequence[Row]) -> dict[str, int]:
     counted: Counter[str] = Counter()
-    for some in _portions(chosen):
+    for some in in_portions(chosen):
         ids = [row.recipient_id for row in some]
         counted.update(connection.execute(select(_recipient.state).where(_recipient.id.in_(ids))).scalars())
     return dict(sorted(counted.items()))

@@ -47,6 +47,14 @@ def stopped_sender(reason: str) -> CannotSendError:
     return CannotSendError(f"The sender is stopped: {reason} Once it is resumed, run the date again.")
 
 
+def forgetful_ledger(fault: str) -> CannotSendError:
+    """The reason when the ledger's database could lose what it was told."""
+    return CannotSendError(
+        f"{fault} After a crash of the database it could have forgotten whom a message was sent to, and sent it again: "
+        "nothing is sent like this."
+    )
+
+
 def another_cloud_api(bound_to: str, cloud_api: str) -> CannotSendError:
     """The reason when a ledger that has sent through one Cloud API is to send through another."""
     return CannotSendError(

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, func, insert, select, update
 
 from campaign_pipeline.campaigns.journal import announce, audit
 from campaign_pipeline.delivery.folding import CAPACITY_WINDOW, newest_time
+from campaign_pipeline.ledger.locks import hold_senders
 from campaign_pipeline.ledger.schema import external_usage, sender_limits, senders
 from campaign_pipeline.sending.capacity import SENDER, sender_id
 from campaign_pipeline.whatsapp.account_reading import MessagingLimit
@@ -152,7 +153,7 @@ def set_limit(
     sender = _held_sender(connection)
     before = limit_in_force(connection, setting, now)
     note_setting(connection, sender, setting, now)
-    effective_from = max(effective_from, _stamp(connection, sender, now))
+    effective_from = max(effective_from, stamped(connection, sender, now))
     connection.execute(
         insert(sender_limits).values(
             sender_id=sender, people_per_24_hours=people, effective_from=effective_from, source=source
@@ -189,7 +190,7 @@ def take_over_limit(
     """
     if told is None:
         return None
-    connection.execute(select(senders.c.id).where(senders.c.id == sender).with_for_update(key_share=True))
+    hold_senders(connection)
     if setting is not None:
         note_setting(connection, sender, setting, now)
     words = _words(connection)
@@ -208,7 +209,7 @@ def take_over_limit(
         and _to_come(words, moment) == _to_come([*words, said_now], moment)
     ):
         return None
-    effective_from = _stamp(connection, sender, now)
+    effective_from = stamped(connection, sender, now)
     connection.execute(
         insert(sender_limits).values(
             sender_id=sender, people_per_24_hours=people, effective_from=effective_from, source=source
@@ -252,7 +253,7 @@ def note_used_elsewhere(
         raise LimitError(msg)
     sender = _held_sender(connection)
     # By a clock that was set back they would leave the window early, and seem to have been noted before whom they met.
-    behind = _stamp(connection, sender, now) - now
+    behind = stamped(connection, sender, now) - now
     used_at, now = used_at + behind, now + behind
     connection.execute(insert(external_usage).values(sender_id=sender, people=people, used_at=used_at, source=source))
     details = {"people": people, "used_at": used_at.isoformat()}
@@ -344,12 +345,15 @@ def _limit(word: _Word) -> Limit:
 def _held_sender(connection: Connection) -> int:
     """The sender's row, locked: of two people who speak at once, the second speaks after the first."""
     sender = sender_id(connection)
-    connection.execute(select(senders.c.id).where(senders.c.id == sender).with_for_update(key_share=True))
+    hold_senders(connection)
     return sender
 
 
-def _stamp(connection: Connection, sender: int, now: datetime) -> datetime:
-    """The moment of what is said now, as `attempts` stamps calls: a clock set back neither undoes nor outdates it."""
+def stamped(connection: Connection, sender: int, now: datetime) -> datetime:
+    """The moment of what is done now, as `attempts` stamps calls: a clock set back neither undoes nor outdates it.
+
+    The caller holds the sender.
+    """
     stamp = newest_time(connection, now)
     connection.execute(update(senders).where(senders.c.id == sender).values(newest_stamp=stamp))
     return stamp

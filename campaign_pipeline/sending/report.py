@@ -38,7 +38,7 @@ class DateReport:
         closed: Earlier batches that this run closed, since they had been left unfinished.
         before: The window before this run's first call.
         after: The window now.
-        held_back: People who wait in countries that are held, by the countries' letters.
+        held_back: People who wait in countries that are held, by the countries' letters; of a date that sends nothing.
     """
 
     send_date: date
@@ -77,9 +77,9 @@ def nobody_waits(send_date: date, held_back: Mapping[str, int]) -> str:
         send_date: The date.
         held_back: People who wait in countries that are held, by the countries' letters.
     """
-    if not held_back:
+    held = ", ".join(f"{people} people wait in {region}" for region, people in held_back.items() if people)
+    if not held:
         return f"{send_date}: nobody waits in an active campaign; nothing to send."
-    held = ", ".join(f"{people} people wait in {region}" for region, people in held_back.items())
     return f"{send_date}: nothing to send; {held}, which is held: `campaign sender` says why."
 
 

@@ -38,7 +38,13 @@ from campaign_pipeline.sending.batches import (
 from campaign_pipeline.sending.capacity import Capacity
 from campaign_pipeline.sending.clock import Clock, SystemClock, WatchedClock
 from campaign_pipeline.sending.dispatch import Dispatch, DispatchTerms
-from campaign_pipeline.sending.errors import CannotSendError, another_cloud_api, ledger_failed, stopped_sender
+from campaign_pipeline.sending.errors import (
+    CannotSendError,
+    another_cloud_api,
+    forgetful_ledger,
+    ledger_failed,
+    stopped_sender,
+)
 from campaign_pipeline.sending.lease import Lease, LeaseTerms, hold_sender
 from campaign_pipeline.sending.report import DateEnd, DateReport, Progress
 from campaign_pipeline.whatsapp.client import MessageClient
@@ -337,15 +343,11 @@ class Sender:
                 closed=closed,
                 before=before or after,
                 after=after,
-                held_back={region: people for region, people in waiting_in_held(connection).items() if people},
+                held_back=waiting_in_held(connection) if end is DateEnd.NOBODY_WAITS else {},
             )
 
 
 def _refuse_without_durability(connection: Connection) -> None:
     fault = durability_fault(connection)
     if fault is not None:
-        msg = (
-            f"{fault} After a crash of the database it could have forgotten whom a message was sent to, and sent it "
-            "again: nothing is sent like this."
-        )
-        raise CannotSendError(msg)
+        raise forgetful_ledger(fault)

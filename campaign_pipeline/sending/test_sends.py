@@ -17,16 +17,16 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 from campaign_pipeline.campaigns.catalogue import Campaign
 from campaign_pipeline.campaigns.errors import CampaignError
-from campaign_pipeline.campaigns.held_countries import held_regions, hold_country
+from campaign_pipeline.campaigns.held_countries import held_regions
 from campaign_pipeline.campaigns.journal import audit
 from campaign_pipeline.campaigns.message_pattern import MessagePattern
 from campaign_pipeline.campaigns.templates import TemplateParameter
 from campaign_pipeline.campaigns.values import faults_in
-from campaign_pipeline.delivery.consequences import WHATSAPP, Failure, hold_senders, stop_sender
+from campaign_pipeline.delivery.consequences import Failure, hold_country_for, stop_sender_for, unsubscribe_for
 from campaign_pipeline.delivery.folding import newest_time
 from campaign_pipeline.ledger.conditions import IS_WAITING
 from campaign_pipeline.ledger.engine import Ledger, durability_fault
-from campaign_pipeline.ledger.locks import fold_alone
+from campaign_pipeline.ledger.locks import fold_alone, hold_senders
 from campaign_pipeline.ledger.schema import (
     campaign_recipients,
     external_usage,
@@ -36,10 +36,9 @@ from campaign_pipeline.ledger.schema import (
 from campaign_pipeline.ledger.states import CERTAINLY_NOT_ACCEPTED, AttemptOutcome, RecipientState
 from campaign_pipeline.recipients.identity import Account, account_of, members_of
 from campaign_pipeline.recipients.phone_numbers import PhoneNumber, mask_phone, region_of
-from campaign_pipeline.recipients.subscriptions import unsubscribe
 from campaign_pipeline.sending import capacity
-from campaign_pipeline.sending.errors import CannotSendError, another_cloud_api
-from campaign_pipeline.sending.limits import FROM_TEST_SENDS, limit_in_force
+from campaign_pipeline.sending.errors import CannotSendError, another_cloud_api, forgetful_ledger
+from campaign_pipeline.sending.limits import FROM_TEST_SENDS, limit_in_force, stamped
 from campaign_pipeline.sending.outcomes import Reaction, Verdict, judge
 from campaign_pipeline.whatsapp.client import CONNECT_TIMEOUT, READ_TIMEOUT, Answer, MessageClient
 from campaign_pipeline.whatsapp.errors import Arrival, ErrorClass
@@ -239,20 +238,17 @@ def _locked_stamp(connection: Connection, sender: int, now: datetime) -> datetim
     Raises:
         CannotSendError: The sender was stopped.
     """
-    connection.execute(select(senders.c.id).where(senders.c.id == sender).with_for_update(key_share=True))
+    hold_senders(connection)
     row = connection.execute(select(senders.c.stopped_at, senders.c.stop_reason).where(senders.c.id == sender)).one()
     if row.stopped_at is not None:
         raise CannotSendError(row.stop_reason or "The sender was stopped.")
-    stamp = newest_time(connection, now)
-    connection.execute(update(senders).where(senders.c.id == sender).values(newest_stamp=stamp))
-    return stamp
+    return stamped(connection, sender, now)
 
 
 def _refuse_without_durability(connection: Connection) -> None:
     fault = durability_fault(connection)
     if fault is not None:
-        msg = f"{fault} After a crash of the database it could have forgotten whom it has reached: nothing is sent so."
-        raise CannotSendError(msg)
+        raise forgetful_ledger(fault)
 
 
 def _refuse_held_country(connection: Connection, who: PhoneNumber) -> None:
@@ -325,20 +321,17 @@ def _act(connection: Connection, failure: Failure, who: PhoneNumber, now: dateti
 
     A campaign is not paused by a test, whose values may be other ones than its own: its own messages do that.
     """
-    words = failure.in_words()
     match failure.error_class:
         case ErrorClass.UNSUBSCRIBED:
-            unsubscribe(connection, who, source=f"WhatsApp, error {failure.error.code}", now=now)
+            unsubscribe_for(connection, who, failure, now)
             return "The person is unsubscribed now."
-        case ErrorClass.COUNTRY if (region := region_of(who.e164)) is not None:
-            hold_country(connection, capacity.sender_id(connection), region, words, actor=WHATSAPP, now=now)
-            return f"Nobody in {region} is sent to now: {words}"
-        case ErrorClass.ACCOUNT | ErrorClass.COUNTRY:
-            reason = f"{words} Then `campaign sender resume`."
-            stop_sender(connection, reason, actor=WHATSAPP, now=now)
-            return f"The sender is stopped: {reason}"
+        case ErrorClass.COUNTRY:
+            sender = capacity.sender_id(connection)
+            return hold_country_for(connection, sender, region_of(who.e164), failure, now)
+        case ErrorClass.ACCOUNT:
+            return f"The sender is stopped: {stop_sender_for(connection, failure, now)}"
         case ErrorClass.CAMPAIGN:
-            return f"The campaign's own messages can be refused like this: {words}"
+            return f"The campaign's own messages can be refused like this: {failure.in_words()}"
     return ""
 
 

@@ -72,6 +72,10 @@ class Workplace:
             # A container may run under a number that no user has.
             return f"uid {os.getuid()}"
 
+    def said_by(self, name: str | None) -> str:
+        """Whose word it is: the name that was given, else who is at the keyboard."""
+        return self.actor if name is None else name
+
     def local(self, moment: datetime | None) -> str:
         """A moment as the business's clocks show it, with its zone; nothing for None."""
         return f"{self.settings.calendar.local(moment):%Y-%m-%d %H:%M %Z}" if moment is not None else ""

@@ -85,7 +85,7 @@ def set_(
             connection,
             people,
             effective_from,
-            by=workplace.actor if by is None else by,
+            by=workplace.said_by(by),
             setting=workplace.settings.sender_limit,
             now=now,
         )
@@ -167,7 +167,7 @@ def used_elsewhere_(
     now = workplace.clock()
     used_at = now if at is None else _moment(workplace, at, now)
     with workplace.ledger.write() as connection:
-        noted = note_used_elsewhere(connection, people, used_at, by=workplace.actor if by is None else by, now=now)
+        noted = note_used_elsewhere(connection, people, used_at, by=workplace.said_by(by), now=now)
     output.say(
         f"{output.people(noted.people)} reached elsewhere use capacity for 24 hours from {workplace.local(used_at)}."
     )

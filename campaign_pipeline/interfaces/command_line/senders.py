@@ -54,11 +54,12 @@ def stop(
     by: ByOption = None,
 ) -> None:
     """Let no message go out, of any campaign, until somebody resumes the sender; calls in flight go out."""
-    from campaign_pipeline.delivery.consequences import hold_senders, stop_sender
+    from campaign_pipeline.delivery.consequences import stop_sender
+    from campaign_pipeline.ledger.locks import hold_senders
     from campaign_pipeline.sending.capacity import sender_id
 
     workplace = workplace_of(ctx)
-    actor = workplace.actor if by is None else by
+    actor = workplace.said_by(by)
     with workplace.ledger.write() as connection:
         sender_id(connection)
         hold_senders(connection)
@@ -72,7 +73,7 @@ def resume(ctx: typer.Context, by: ByOption = None) -> None:
     from campaign_pipeline.delivery.consequences import resume_sender
 
     workplace = workplace_of(ctx)
-    actor = workplace.actor if by is None else by
+    actor = workplace.said_by(by)
     with workplace.ledger.write() as connection:
         was_stopped_for = resume_sender(connection, actor=actor, now=workplace.clock())
     if was_stopped_for is None:
@@ -93,7 +94,7 @@ def hold(
     from campaign_pipeline.sending.capacity import sender_id
 
     workplace = workplace_of(ctx)
-    actor = workplace.actor if by is None else by
+    actor = workplace.said_by(by)
     with workplace.ledger.write() as connection:
         is_new = hold_country(connection, sender_id(connection), country, reason, actor=actor, now=workplace.clock())
     output.say(f"{country} is held{'' if is_new else ' already'}: nobody there is sent to.")
@@ -105,7 +106,7 @@ def release(ctx: typer.Context, country: CountryArgument, by: ByOption = None) -
     from campaign_pipeline.campaigns.held_countries import release_country
 
     workplace = workplace_of(ctx)
-    actor = workplace.actor if by is None else by
+    actor = workplace.said_by(by)
     with workplace.ledger.write() as connection:
         release_country(connection, country, actor=actor, now=workplace.clock())
     output.say(f"{country} is released: its people are taken with the next batch.")

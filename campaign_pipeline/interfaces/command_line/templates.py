@@ -16,6 +16,7 @@ from campaign_pipeline.interfaces.command_line.context import Workplace, workpla
 
 if TYPE_CHECKING:
     from campaign_pipeline.campaigns.catalogue import Campaign
+    from campaign_pipeline.campaigns.message_pattern import MessagePattern
     from campaign_pipeline.campaigns.preflight import Finding
     from campaign_pipeline.campaigns.template_lookup import TemplateLookup
     from campaign_pipeline.campaigns.value_problems import ValueProblem
@@ -70,6 +71,7 @@ def send_tests(
     as_json: JsonOption = False,
 ) -> None:
     """Send a campaign's message to people who are named, as a test: outside its audience, within the 24-hour limit."""
+    from campaign_pipeline.campaigns.value_problems import PREVIEW_ID
     from campaign_pipeline.sending.test_sends import values_for_test
 
     workplace = workplace_of(ctx)
@@ -78,14 +80,15 @@ def send_tests(
     people = _once_each([workplace.phone(phone, region) for phone in phones])
     found, lookup = _looked_up(workplace, campaign)
     with workplace.ledger.read() as connection:
-        pattern, columns = values_for_test(connection, found, given)
+        values = values_for_test(connection, found, given)
     for finding in _about_template(found, lookup):
         output.remark(f"{finding.severity.capitalize()}: {finding.sentence}")
-    output.remark(_as_seen(found, pattern.message(people[0].e164, columns, "preview")))
+    pattern, columns = values
+    output.remark(_as_seen(found, pattern.message(people[0].e164, columns, PREVIEW_ID)))
     if not yes:
         to = ", ".join(_masked(person.e164) for person in people)
         typer.confirm(f"Send this as a test to {to}?", abort=True, err=True)
-    results = _send_each(workplace, account, found, people, given, tell=output.remark if as_json else output.say)
+    results = _send_each(workplace, account, found, people, values, tell=output.remark if as_json else output.say)
     if as_json:
         output.print_json(results)
     if not all(result["outcome"] == "accepted" for result in results):
@@ -179,22 +182,20 @@ def _send_each(
     account: "CloudApiAccount",
     campaign: "Campaign",
     people: "Sequence[PhoneNumber]",
-    given: dict[str, str],
+    values: "tuple[MessagePattern, dict[str, str]]",
     tell: Callable[[str], None],
 ) -> list[dict[str, object]]:
     """Sends to one after the other, and says of each what became of it."""
     from contextlib import closing
 
     from campaign_pipeline.sending.errors import CannotSendError
-    from campaign_pipeline.sending.test_sends import TestSendTerms, send_test, values_for_test
+    from campaign_pipeline.sending.test_sends import TestSendTerms, send_test
     from campaign_pipeline.whatsapp.account import cloud_api_of
     from campaign_pipeline.whatsapp.client import CloudApiClient
 
     settings = workplace.settings
     terms = TestSendTerms(cloud_api_of(settings.whatsapp_base_url), settings.sender_limit, workplace.actor)
     results: list[dict[str, object]] = []
-    with workplace.ledger.read() as connection:
-        values = values_for_test(connection, campaign, given)
     with closing(CloudApiClient(account, connections=1)) as client:
         for place, person in enumerate(people, 1):
             try:
