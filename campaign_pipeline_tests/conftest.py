@@ -9,6 +9,7 @@ import pytest
 from campaign_pipeline.ledger.engine import Ledger, connect, initialise
 from campaign_pipeline_tests.support.clock import HandClock
 from campaign_pipeline_tests.support.postgres import PostgresServer, postgres_server
+from campaign_pipeline_tests.whatsapp.simulator_process import SimulatorProcess, simulator_options
 
 
 @pytest.fixture(scope="session")
@@ -51,6 +52,13 @@ def ledger(ledger_url: str) -> Iterator[Ledger]:
     opened = connect(ledger_url)
     yield opened
     opened.close()
+
+
+@pytest.fixture(scope="module")
+def shared_simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimulatorProcess]:
+    """One simulator for a module's tests; starting one takes most of a second."""
+    with SimulatorProcess(simulator_options(tmp_path_factory.mktemp("simulator"))) as process:
+        yield process
 
 
 @pytest.fixture

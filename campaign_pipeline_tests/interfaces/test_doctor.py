@@ -1,7 +1,6 @@
 """`campaign doctor`: one clear line for each thing that is wrong, and none that shows the token."""
 
 import os
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,7 +24,7 @@ from campaign_pipeline.whatsapp.account_reading import (
 )
 from campaign_pipeline_tests.interfaces.installation import Installation
 from campaign_pipeline_tests.support.ports import free_port
-from campaign_pipeline_tests.whatsapp.simulator_process import SimulatorProcess, simulator_options
+from campaign_pipeline_tests.whatsapp.simulator_process import SimulatorProcess
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
 EVERYTHING = {
@@ -44,19 +43,12 @@ EVERYTHING = {
 }
 
 
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimulatorProcess]:
-    """One simulator for all."""
-    with SimulatorProcess(simulator_options(tmp_path_factory.mktemp("simulator"))) as process:
-        yield process
-
-
 @pytest.fixture
-def simulator(running: SimulatorProcess) -> SimulatorProcess:
+def simulator(shared_simulator: SimulatorProcess) -> SimulatorProcess:
     """The simulator, with an account in which all is well."""
-    running.reset_account()
-    running.clear_templates()
-    return running
+    shared_simulator.reset_account()
+    shared_simulator.clear_templates()
+    return shared_simulator
 
 
 @pytest.fixture

@@ -10,16 +10,10 @@ from campaign_pipeline.ledger.schema import test_sends as sends
 from campaign_pipeline_tests.interfaces.installation import Installation
 from campaign_pipeline_tests.support.campaigns import phone
 from campaign_pipeline_tests.support.templates import QUICK_REPLY, URL, body, buttons, media
-from campaign_pipeline_tests.whatsapp.simulator_process import SimulatorProcess, simulator_options
+from campaign_pipeline_tests.whatsapp.simulator_process import SimulatorProcess
 from campaign_pipeline_tests.whatsapp.test_connection import answering
 
 TESTER = phone(90_001)
-
-
-@pytest.fixture(scope="module")
-def shared_simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimulatorProcess]:
-    with SimulatorProcess(simulator_options(tmp_path_factory.mktemp("simulator"))) as process:
-        yield process
 
 
 @pytest.fixture

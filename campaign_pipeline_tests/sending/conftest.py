@@ -8,16 +8,9 @@ import pytest
 from campaign_pipeline.ledger.engine import Ledger
 from campaign_pipeline_tests.support.clock import HandClock
 from campaign_pipeline_tests.support.sending import SendingDesk, ledger, ledger_url, made_ledgers
-from campaign_pipeline_tests.whatsapp.simulator_process import SimulatorProcess, simulator_options
+from campaign_pipeline_tests.whatsapp.simulator_process import SimulatorProcess
 
 __all__ = ["ledger", "ledger_url", "made_ledgers"]
-
-
-@pytest.fixture(scope="module")
-def shared_simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimulatorProcess]:
-    """One simulator for a module's tests; starting one takes most of a second."""
-    with SimulatorProcess(simulator_options(tmp_path_factory.mktemp("simulator"))) as process:
-        yield process
 
 
 @pytest.fixture

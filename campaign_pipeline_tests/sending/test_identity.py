@@ -34,6 +34,7 @@ from campaign_pipeline_tests.support.sending import (
     campaign_status,
     day,
     holding,
+    one_account,
     people,
     states,
     take_and_admit,
@@ -263,19 +264,6 @@ def test_who_is_known_to_be_one_is_sent_to_once_in_later_campaigns(desk: Sending
     assert states(desk.ledger, "summer-sale").count("skipped") == 1
     assert desk.reached([second, third, first])[2:] in ([phone(second), phone(third)], [phone(third), phone(second)])
     assert campaign_status(desk.ledger, "summer-sale") == "completed"
-
-
-def one_account(desk: SendingDesk, *numbers: int) -> None:
-    """It has become known that some numbers are one WhatsApp account."""
-    pairs = [(phone(one), phone(other)) for one in numbers for other in numbers if one != other]
-    with desk.ledger.write() as connection:
-        connection.execute(
-            shared_accounts.insert(),
-            [
-                {"person_key": one, "other_key": other, "alias": "x", "found_at": desk.clock.now()}
-                for one, other in pairs
-            ],
-        )
 
 
 def test_whoever_has_unsubscribed_with_one_number_gets_nothing_on_the_other(desk: SendingDesk) -> None:

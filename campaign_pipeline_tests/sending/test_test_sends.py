@@ -39,6 +39,7 @@ from campaign_pipeline_tests.support.sending import (
     SendingDesk,
     campaign_status,
     client_of,
+    one_account,
     people,
     sender_row,
     states,
@@ -368,19 +369,6 @@ def test_nobody_of_the_audience_gets_a_test(desk: SendingDesk) -> None:
     with desk.ledger.write() as connection:
         audience.remove_person(connection, slug, parse_phone(phone(who[0]), "GB"), actor="test", now=desk.clock.now())
     assert send(desk, made, who[0]).outcome is AttemptOutcome.ACCEPTED
-
-
-def one_account(desk: SendingDesk, *numbers: int) -> None:
-    """It has become known that some numbers are one WhatsApp account."""
-    pairs = [(phone(one), phone(other)) for one in numbers for other in numbers if one != other]
-    with desk.ledger.write() as connection:
-        connection.execute(
-            shared_accounts.insert(),
-            [
-                {"person_key": one, "other_key": other, "alias": "x", "found_at": desk.clock.now()}
-                for one, other in pairs
-            ],
-        )
 
 
 def test_somebody_who_is_in_the_audience_with_another_number_gets_no_test(desk: SendingDesk) -> None:

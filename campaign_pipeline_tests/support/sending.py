@@ -29,6 +29,7 @@ from campaign_pipeline.ledger.schema import (
     metadata,
     send_attempts,
     senders,
+    shared_accounts,
 )
 from campaign_pipeline.recipients import subscriptions
 from campaign_pipeline.recipients.phone_numbers import parse_phone
@@ -349,6 +350,19 @@ def accepted(wamid: str) -> Answer:
 
 LOST = Answer(AnswerKind.UNKNOWN, error_text="ReadTimeout")
 """An answer that never came."""
+
+
+def one_account(desk: SendingDesk, *numbers: int) -> None:
+    """It has become known that some numbers are one WhatsApp account."""
+    pairs = [(phone(one), phone(other)) for one in numbers for other in numbers if one != other]
+    with desk.ledger.write() as connection:
+        connection.execute(
+            shared_accounts.insert(),
+            [
+                {"person_key": one, "other_key": other, "alias": "x", "found_at": desk.clock.now()}
+                for one, other in pairs
+            ],
+        )
 
 
 def answer_call(ledger: Ledger, call: AdmittedCall, answer: Answer, now: datetime) -> None:

@@ -22,22 +22,15 @@ from campaign_pipeline.whatsapp.account_reading import (
     read_token,
 )
 from campaign_pipeline_tests.support.ports import free_port
-from campaign_pipeline_tests.whatsapp.simulator_process import SimulatorProcess, simulator_options
+from campaign_pipeline_tests.whatsapp.simulator_process import SimulatorProcess
 from campaign_pipeline_tests.whatsapp.test_connection import answering
 
 
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimulatorProcess]:
-    """One simulator for all."""
-    with SimulatorProcess(simulator_options(tmp_path_factory.mktemp("simulator"))) as process:
-        yield process
-
-
 @pytest.fixture
-def simulator(running: SimulatorProcess) -> SimulatorProcess:
+def simulator(shared_simulator: SimulatorProcess) -> SimulatorProcess:
     """The simulator, with an account in which all is well."""
-    running.reset_account()
-    return running
+    shared_simulator.reset_account()
+    return shared_simulator
 
 
 def account_of(simulator: SimulatorProcess) -> CloudApiAccount:

@@ -3,7 +3,7 @@
 import json
 import logging
 import socket
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from campaign_pipeline.whatsapp.account import CloudApiAccount, cloud_api_of, is_this_machine
 from campaign_pipeline.whatsapp.client import Answer, AnswerKind, CloudApiClient, read_answer
 from campaign_pipeline.whatsapp.messages import TemplateMessage
-from campaign_pipeline_tests.whatsapp.simulator_process import SimulatorProcess, simulator_options
+from campaign_pipeline_tests.whatsapp.simulator_process import SimulatorProcess
 from campaign_pipeline_tests.whatsapp.test_connection import Wire, http, read_request, wire
 
 MESSAGE = TemplateMessage("+447911000001", "spring_sale", "en_US", {"who": "Ada"}, "attempt-1")
@@ -272,12 +272,6 @@ def test_the_address_is_the_same_with_and_without_a_slash_at_its_end() -> None:
     """A double slash is another path, and Meta answers 2500 to it."""
     plain, slashed = (CloudApiAccount(url, "v25.0", "1", TOKEN).messages_url for url in ("http://a", "http://a/"))
     assert plain == slashed == "http://a/v25.0/1/messages"
-
-
-@pytest.fixture(scope="module")
-def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimulatorProcess]:
-    with SimulatorProcess(simulator_options(tmp_path_factory.mktemp("simulator"))) as process:
-        yield process
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """Faults by Meta's error code, as a sender meets them: refusals, failures that come later, and held messages."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,20 +9,6 @@ import requests
 from campaign_pipeline.whatsapp.simulator.faults import CodedError, Fault, FaultBook, FaultKind
 from campaign_pipeline_tests.whatsapp.simulator_process import SimulatorProcess, simulator_options
 from campaign_pipeline_tests.whatsapp.test_simulator_server import recorded, send, statuses_in
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimulatorProcess]:
-    """One server for all tests here: each sends to a number of its own."""
-    with SimulatorProcess(simulator_options(tmp_path_factory.mktemp("shared"))) as process:
-        yield process
-
-
-@pytest.fixture
-def simulator(shared: SimulatorProcess) -> Iterator[SimulatorProcess]:
-    yield shared
-    shared.clear_faults()
-    shared.release_held()
 
 
 def statuses_of(simulator: SimulatorProcess, answer: requests.Response) -> list[dict[str, Any]]:

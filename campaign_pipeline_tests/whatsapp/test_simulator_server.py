@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.client import RemoteDisconnected
 from pathlib import Path
@@ -21,20 +20,6 @@ from urllib3.exceptions import ProtocolError
 from campaign_pipeline.whatsapp.simulator.options import command_for
 from campaign_pipeline_tests.whatsapp.simulator_process import SimulatorProcess, simulator_options
 from campaign_pipeline_tests.whatsapp.test_simulator_judge import payload
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimulatorProcess]:
-    """One server for the tests that neither stop it nor need other options; starting one takes most of a second."""
-    with SimulatorProcess(simulator_options(tmp_path_factory.mktemp("shared"))) as process:
-        yield process
-
-
-@pytest.fixture
-def simulator(shared: SimulatorProcess) -> Iterator[SimulatorProcess]:
-    yield shared
-    shared.clear_faults()
-    shared.release()
 
 
 def send(simulator: SimulatorProcess, to: str, *, timeout: float = 10, **changes: object) -> requests.Response:

@@ -2,21 +2,13 @@
 
 import base64
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from campaign_pipeline_tests.whatsapp.simulator_process import SimulatorProcess, simulator_options
+from campaign_pipeline_tests.whatsapp.simulator_process import SimulatorProcess
 
 METADATA = {"display_phone_number": "15550783881", "phone_number_id": "106540352242922"}
-
-
-@pytest.fixture(scope="module")
-def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimulatorProcess]:
-    """One server for all tests here; each orders a webhook of its own."""
-    with SimulatorProcess(simulator_options(tmp_path_factory.mktemp("shared"))) as process:
-        yield process
 
 
 def payloads_in_inbox(simulator: SimulatorProcess) -> list[dict[str, Any]]:
