@@ -5,11 +5,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from campaign_pipeline.ledger.engine import Ledger, connect, initialise
 from campaign_pipeline_tests.support.clock import HandClock
 from campaign_pipeline_tests.support.postgres import PostgresServer, postgres_server
 from campaign_pipeline_tests.whatsapp.simulator_process import SimulatorProcess, simulator_options
+
+# The same examples in every run, and no deadline: how fast a machine is says nothing about what holds.
+settings.register_profile(
+    "project", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+settings.load_profile("project")
 
 
 @pytest.fixture(scope="session")

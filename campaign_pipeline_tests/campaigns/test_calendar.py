@@ -4,13 +4,11 @@ from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from campaign_pipeline.campaigns.calendar import SendCalendar, SendWindow
 from campaign_pipeline_tests.support.campaigns import calendar
-
-_tried = settings(deadline=None, derandomize=True)
 
 ZONES = (
     "UTC",
@@ -131,7 +129,6 @@ def test_outside_the_window_the_next_opening_is_told(moment: str, expected: str)
     assert calendar(window="09:00-20:00").next_opening(_utc(moment)) == _utc(expected)
 
 
-@_tried
 @given(zones, windows, moments)
 def test_at_the_next_opening_the_window_is_open(zone: str, window: SendWindow, moment: datetime) -> None:
     """A run that waits for an opening which is none waits again, and again, until somebody looks."""
@@ -150,14 +147,12 @@ def test_a_window_in_the_hour_that_spring_skips_opens_on_the_next_day() -> None:
     assert opening == _utc("2026-03-30T00:30:00")
 
 
-@_tried
 @given(zones, moments)
 def test_a_window_of_the_whole_day_is_never_closed(zone: str, moment: datetime) -> None:
     """The demo and the backfills run at any hour, the night of the clock change included."""
     assert calendar(zone=zone, window="00:00-24:00").window_is_open(moment)
 
 
-@_tried
 @given(zones, moments)
 def test_the_days_follow_each_other_without_gap_or_overlap(zone: str, moment: datetime) -> None:
     """A moment of two dates could take two batches; one of none could take nobody."""
@@ -191,7 +186,6 @@ def test_the_next_send_date_is_that_of_the_next_send_time(zone: str, start: str,
     assert calendar(zone=zone, start=start).next_send_date(_utc(moment)) == date.fromisoformat(expected)
 
 
-@_tried
 @given(windows)
 def test_a_window_is_read_as_it_is_written(window: SendWindow) -> None:
     """What an error shows as the window has to be what the settings take."""

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from campaign_pipeline.campaigns.catalogue import CampaignDraft, find, list_all, slug_of
@@ -41,7 +41,6 @@ def test_a_name_that_could_be_taken_for_an_id_or_leaves_nothing_is_refused(name:
         slug_of(name)
 
 
-@settings(deadline=None, derandomize=True)
 @given(st.text(st.sampled_from("aB3 -_é!"), max_size=120))
 def test_a_slug_is_its_own_slug(name: str) -> None:
     """A slug that is read back as another one finds somebody else's campaign."""

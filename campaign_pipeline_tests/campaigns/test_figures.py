@@ -4,7 +4,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import select, update
 
@@ -86,7 +86,6 @@ def test_each_figure_is_what_the_design_says(states: dict[str, int], accepted: i
     assert in_each == {**{state.value: 0 for state in RecipientState}, **states}
 
 
-@settings(deadline=None, derandomize=True)
 @given(counts)
 def test_the_states_sum_to_the_total_and_settled_means_that_nobody_is_left(states: dict[str, int]) -> None:
     """Whoever is in no figure is forgotten; a campaign that is finished too early leaves people out."""

@@ -4,7 +4,7 @@ from collections import defaultdict
 from datetime import date, timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from campaign_pipeline.campaigns.plan import Demand, PlanError, PlannedBatch, plan_dates, share_of_date
@@ -77,7 +77,6 @@ def test_a_limit_of_nobody_has_no_plan() -> None:
     assert plan_dates([], FIRST, 0) == []
 
 
-@settings(deadline=None, derandomize=True)
 @given(demand_lists, st.integers(1, 200))
 def test_every_plan_reaches_everybody_once_and_passes_no_limit(demands: list[Demand], sender_limit: int) -> None:
     """Whatever the campaigns: somebody left out is forgotten, and a date too large is cut off by Meta."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select, update
 
@@ -131,11 +131,8 @@ def test_every_order_of_events_and_answers_gives_the_same_states_and_times(post:
 
     @given(histories())
     @settings(
-        derandomize=True,
-        deadline=None,
         max_examples=examples,
         phases=[Phase.generate, Phase.shrink],
-        suppress_health_check=[HealthCheck.function_scoped_fixture],
         database=None,
     )
     def holds(history: tuple[list[list[Told] | Answered], tuple[Step, ...]]) -> None:

@@ -116,10 +116,10 @@ class Browser:
         return self._post("execute/sync", script=script, args=list(arguments))
 
     def _post(self, what: str, **body: object) -> Any:  # noqa: ANN401 - whatever the driver gives
-        return self._value(self._http.post(f"{self._url}/{what}", json=body, timeout=120))
+        return self._value(self._http.post(f"{self._url}/{what}", json=body))
 
     def _get(self, what: str) -> Any:  # noqa: ANN401 - whatever the driver gives
-        return self._value(self._http.get(f"{self._url}/{what}", timeout=120))
+        return self._value(self._http.get(f"{self._url}/{what}"))
 
     @staticmethod
     def _value(answer: requests.Response) -> Any:  # noqa: ANN401 - whatever the driver gives
@@ -143,7 +143,7 @@ def open_browser(programs: tuple[str, str], size: tuple[int, int] = (1600, 1000)
         wait_until(lambda: _is_ready(http, url), "the browser's driver")
         options = {"binary": browser, "args": [*_SWITCHES, f"--window-size={size[0]},{size[1]}"]}
         wanted = {"capabilities": {"alwaysMatch": {"goog:chromeOptions": options}}}
-        session = Browser._value(http.post(f"{url}/session", json=wanted, timeout=120))
+        session = Browser._value(http.post(f"{url}/session", json=wanted))
         session_url = f"{url}/session/{session['sessionId']}"
         try:
             yield Browser(session_url)

@@ -22,8 +22,8 @@ PROJECT: Final = Path(__file__).parents[2]
 COMMANDS: Final = Path(sys.executable).parent
 """Where `campaign` and `dagster` are, beside the Python that runs the tests."""
 
-PATIENCE: Final = 90.0
-"""Seconds after which a command hangs; on a busy machine one that starts Dagster needs ten."""
+PATIENCE: Final = 300.0
+"""Seconds after which something hangs; on a busy machine a command that starts Dagster needs ten."""
 
 
 @dataclass(frozen=True, slots=True)

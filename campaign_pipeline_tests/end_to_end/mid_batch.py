@@ -20,7 +20,7 @@ def held_in_mid_batch(installation: Installation, web_ui: WebUi, date: str) -> s
     """
     installation.simulator.hold()
     run_id = web_ui.launch("daily_send", date)
-    installation.simulator.wait_for_unanswered(CONCURRENCY, timeout=120)
+    installation.simulator.wait_for_unanswered(CONCURRENCY)
     return run_id
 
 

@@ -34,7 +34,7 @@ def demo(clone: Path, **exported: str) -> Ended:
     process = subprocess.Popen(
         command, cwd=clone, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    return ended(process, timeout=180)
+    return ended(process)
 
 
 def accepted(clone: Path) -> list[str]:

@@ -27,7 +27,7 @@ def test_the_desk_shows_lineage_a_date_with_its_picture_plots_checks_schedules_a
     date = today().date().isoformat()
     with servers(installation.folder, installation.environment) as web_ui:
         assert web_ui.wait_for(web_ui.launch("daily_send", date)) == "SUCCESS"
-        wait_until(lambda: web_ui.shown_of("campaign_analytics", date).get("read") == 10, "the statuses", timeout=120)
+        wait_until(lambda: web_ui.shown_of("campaign_analytics", date).get("read") == 10, "the statuses")
         programs = find_programs()
         if programs is None:
             warnings.warn("There is no Chromium on this machine: the desk was asked, but not looked at.", stacklevel=1)

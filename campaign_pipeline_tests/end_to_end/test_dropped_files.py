@@ -35,8 +35,8 @@ def test_a_list_and_a_status_file_are_taken_in_while_forty_dates_are_being_backf
 
         _drop_a_list(installation)
         _drop_the_statuses(installation)
-        wait_until(lambda: installation.figures()["total"] == 4 * BATCH, "the list to be taken in", timeout=120)
-        wait_until(lambda: installation.figures()["read"] == BATCH, "the statuses to be taken in", timeout=120)
+        wait_until(lambda: installation.figures()["total"] == 4 * BATCH, "the list to be taken in")
+        wait_until(lambda: installation.figures()["read"] == BATCH, "the statuses to be taken in")
         assert _under_way(web_ui, backfill), "the backfill was over before the files were taken in: it proves nothing"
 
         def shown() -> bool:
@@ -44,7 +44,7 @@ def test_a_list_and_a_status_file_are_taken_in_while_forty_dates_are_being_backf
             audience = web_ui.shown_of("audience", "spring-sale")
             return analytics["read"] == BATCH and audience["total"] == 4 * BATCH
 
-        wait_until(shown, "Dagster to show what was taken in", timeout=120)
+        wait_until(shown, "Dagster to show what was taken in")
 
 
 def _under_way(web_ui: WebUi, backfill: str) -> bool:

@@ -26,5 +26,5 @@ def test_the_runs_of_a_lost_machine_are_ended_and_the_date_is_gone_on_with(new_i
         backfills = [web_ui.launch_backfill([date]) for _ in range(2)]
         assert web_ui.wait_for(lost) == "FAILURE"
         assert [web_ui.wait_for_backfill(each) for each in backfills] == ["COMPLETED_SUCCESS", "COMPLETED_SUCCESS"]
-        wait_until(lambda: installation.figures()["read"] == PEOPLE, "the statuses to settle every doubt", timeout=120)
+        wait_until(lambda: installation.figures()["read"] == PEOPLE, "the statuses to settle every doubt")
     everyone_once(installation)

@@ -36,5 +36,5 @@ def test_a_killed_worker_and_a_terminated_run_are_gone_on_with_and_nobody_is_rea
 
         assert web_ui.wait_for(web_ui.launch("daily_send", date)) == "SUCCESS"
         assert web_ui.colours_of("daily_batch", [date]) == {date: "MATERIALIZED"}
-        wait_until(lambda: installation.figures()["read"] == PEOPLE, "the statuses to settle every doubt", timeout=120)
+        wait_until(lambda: installation.figures()["read"] == PEOPLE, "the statuses to settle every doubt")
     everyone_once(installation)

@@ -39,7 +39,7 @@ def test_a_day_goes_through_daemon_and_webserver_with_everything_in_postgresql(
         assert desk.wait_for(desk.launch("daily_send", date)) == "SUCCESS"
         assert len(installation.reached()) == 10, "the second run of the date has sent again"
         # The statuses are taken in by the sensor, with no one doing anything.
-        wait_until(lambda: installation.figures()["read"] == 10, "the statuses to be taken in", timeout=120)
+        wait_until(lambda: installation.figures()["read"] == 10, "the statuses to be taken in")
         assert desk.partitions_of("daily_batch")["numMaterialized"] == 1
         assert desk.partitions_of("campaign_analytics")["numMaterialized"] == 1
     assert sorted(installation.reached()) == sorted(set(installation.reached()))

@@ -88,7 +88,7 @@ def test_a_run_whose_signs_cannot_be_written_for_a_while_shows_life_again(instan
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(storage, "set_cursor_values", refuse_at_first)
         with showing_life(instance, run_id, beat_every=0.02):
-            deadline = time.monotonic() + 10
+            deadline = time.monotonic() + 60
             while not storage.get_cursor_values({key}) and time.monotonic() < deadline:
                 time.sleep(0.02)
     assert int(storage.get_cursor_values({key})[key]) >= 4

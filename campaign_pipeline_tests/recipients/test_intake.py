@@ -11,7 +11,7 @@ from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, select, update
 from sqlalchemy.exc import IntegrityError
@@ -222,7 +222,7 @@ def _refused_before(mixture: Sequence[tuple[str, int, str] | None], row: tuple[s
     )
 
 
-@settings(deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
+@settings(max_examples=30)
 @given(rows, numbers, numbers)
 def test_the_counts_always_sum_to_the_rows_that_were_read(
     ledger: Ledger, tmp_path: Path, mixture: list[tuple[str, int, str] | None], unwilling: set[int], there: set[int]

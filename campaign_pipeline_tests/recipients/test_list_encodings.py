@@ -5,13 +5,11 @@ import io
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from campaign_pipeline.recipients.list_files import BadRow, ListFileError, ListRow, open_list
 from campaign_pipeline.recipients.list_text import SAMPLE
-
-_tried = settings(deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def _read(tmp_path: Path, content: bytes) -> tuple[str | None, list[ListRow | BadRow]]:
@@ -101,14 +99,12 @@ _WESTERN = st.lists(st.sampled_from(["é", "Ü", "ñ", "€", "’", "Ann", "x",
 )
 
 
-@_tried
 @given(rows=st.lists(st.tuples(_ANYTHING, _ANYTHING)), encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]))
 def test_whatever_is_written_in_unicode_is_read_back(tmp_path: Path, rows: _Rows, encoding: str) -> None:
     """Names are of every script; none may come back changed, and no person may vanish."""
     _is_read_back(tmp_path, rows, encoding)
 
 
-@_tried
 @given(rows=st.lists(st.tuples(_WESTERN, _WESTERN)))
 def test_whatever_a_western_european_writes_in_windows_1252_is_read_back(tmp_path: Path, rows: _Rows) -> None:
     """The encoding is told from the names themselves; whichever they are, they come back."""

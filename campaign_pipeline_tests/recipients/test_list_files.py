@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from campaign_pipeline.recipients.consent import ConsentColumns, consent_of
@@ -19,8 +19,6 @@ from campaign_pipeline.recipients.list_files import (
     ListRow,
     open_list,
 )
-
-_tried = settings(deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 WriteList = Callable[[str | bytes], Path]
 
@@ -301,7 +299,6 @@ def test_the_file_is_closed_also_when_it_is_refused(write_list: WriteList) -> No
         _ = readers[0].bytes_read
 
 
-@_tried
 @given(
     rows=st.lists(
         st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00\r")), min_size=2, max_size=2)
@@ -321,7 +318,6 @@ def test_what_pythons_csv_writes_is_read_back(
     assert not [row for row in read if isinstance(row, BadRow)]
 
 
-@_tried
 @given(body=st.binary() | st.text(alphabet='ab,"\n\r;\x00ä').map(str.encode))
 def test_whatever_bytes_follow_the_header_are_rows_or_bad_rows(write_list: WriteList, body: bytes) -> None:
     """One odd byte must neither end the reading nor take a person with it unseen."""

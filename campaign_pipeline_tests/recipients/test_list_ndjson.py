@@ -4,14 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from campaign_pipeline.recipients.consent import ConsentColumns
 from campaign_pipeline.recipients.json_lists import MOST_FIELDS
 from campaign_pipeline.recipients.list_files import BadRow, ListFileError, ListRow, open_list
-
-_tried = settings(deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def _rows(tmp_path: Path, content: str | bytes, phone_column: str | None = None) -> list[ListRow | BadRow]:
@@ -118,7 +116,6 @@ def test_the_phone_field_can_be_named(tmp_path: Path) -> None:
     assert _rows(tmp_path, content, "Second Phone") == [ListRow(1, "2", {"phone": "1"})]
 
 
-@_tried
 @given(
     people=st.lists(
         st.fixed_dictionaries(

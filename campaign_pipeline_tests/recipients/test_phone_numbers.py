@@ -15,7 +15,7 @@ from campaign_pipeline.recipients.phone_numbers import (
     region_of,
 )
 
-_tried_widely = settings(max_examples=500, deadline=None, derandomize=True)
+_tried_widely = settings(max_examples=500)
 
 
 def _example_numbers() -> list[tuple[str, phonenumbers.PhoneNumber]]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import insert, select, update
 
@@ -51,7 +51,6 @@ _keys = st.integers(0, 12).map(str)
 
 
 @given(waiting=st.lists(_keys, max_size=30), counted=st.frozensets(_keys), free=st.integers(-5, 20))
-@settings(derandomize=True)
 def test_whoever_is_counted_costs_nothing_and_the_others_have_the_free_places_in_their_order(
     waiting: Sequence[str], counted: frozenset[str], free: int
 ) -> None:

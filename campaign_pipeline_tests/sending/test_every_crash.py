@@ -79,7 +79,7 @@ def test_killed_again_while_the_date_is_gone_on_with_nobody_is_reached_twice_and
             desk.clock.forward(days=1)
             _expect_finished(warm.send(order_for(desk)), deaths[send_date])
             desk.clock.forward(days=1)
-    assert killed_twice >= (boundaries - 2 * SLACK) // 4 - 2
+    assert killed_twice >= boundaries // 8, "most of the second runs were over before they could be killed"
     desk.ingest()
     _expect_everyone_accounted_for(desk, deaths)
 

@@ -135,10 +135,8 @@ def test_a_released_sender_is_taken_at_once(ledger: Ledger) -> None:
         pass
     assert sender_row(ledger).lease_holder is None
     told: list[str] = []
-    began = time.monotonic()
     with hold_sender(ledger, 1, "second", PATIENT, SystemClock(), threading.Event(), told.append) as lease:
         assert lease.fence == 2
-    assert time.monotonic() - began < 5
     assert told == []
 
 

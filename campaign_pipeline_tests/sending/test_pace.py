@@ -1,7 +1,7 @@
 """How fast calls may start: never above the rate, and slower after each refusal."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from campaign_pipeline.sending.pace import LONGEST_BACK_OFF, BackOff, TokenBucket
@@ -11,7 +11,6 @@ from campaign_pipeline.sending.pace import LONGEST_BACK_OFF, BackOff, TokenBucke
     rate=st.floats(0.5, 80),
     steps=st.lists(st.tuples(st.floats(0, 3), st.integers(0, 100)), min_size=1, max_size=60),
 )
-@settings(derandomize=True)
 def test_no_stretch_of_time_sees_more_calls_than_rate_and_one_second_in_hand_allow(
     rate: float, steps: list[tuple[float, int]]
 ) -> None:

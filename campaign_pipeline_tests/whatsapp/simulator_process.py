@@ -19,8 +19,8 @@ from campaign_pipeline.whatsapp.simulator.options import SimulatorOptions, comma
 
 _ANNOUNCEMENT = "simulator listening on "
 _START_SECONDS = 30.0
-_STOP_SECONDS = 10.0
-_CONTROL_SECONDS = 10.0
+_STOP_SECONDS = 60.0
+_CONTROL_SECONDS = 60.0
 _POLL_SECONDS = 0.02
 
 
@@ -307,7 +307,7 @@ class SimulatorProcess:
         """
         self._ask("POST", f"templates/{name}/quality", {"quality": quality, "webhook": webhook})
 
-    def wait_for_unanswered(self, count: int, timeout: float = 10.0) -> None:
+    def wait_for_unanswered(self, count: int, timeout: float = 60.0) -> None:
         """Waits until so many requests wait for their answer, the moment to kill a sender.
 
         A slow request whose caller has gone away counts until its seconds are over.
@@ -321,7 +321,7 @@ class SimulatorProcess:
         """
         self._wait_until(lambda health: health["unanswered"] >= count, f"{count} unanswered requests", timeout)
 
-    def wait_for_statuses(self, timeout: float = 10.0) -> None:
+    def wait_for_statuses(self, timeout: float = 60.0) -> None:
         """Waits until every status of every accepted message is in the inbox.
 
         Args:
@@ -332,7 +332,7 @@ class SimulatorProcess:
         """
         self._wait_until(lambda health: health["statuses_pending"] == 0, "all statuses", timeout)
 
-    def wait_for_webhooks(self, timeout: float = 10.0) -> None:
+    def wait_for_webhooks(self, timeout: float = 60.0) -> None:
         """Waits until every status is in the inbox and every webhook is posted, or given up.
 
         Args:

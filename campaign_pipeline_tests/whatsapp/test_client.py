@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from campaign_pipeline.whatsapp.account import CloudApiAccount, cloud_api_of, is_this_machine
@@ -114,7 +114,6 @@ _json = st.recursive(
 
 
 @given(status=st.integers(100, 599), body=_json)
-@settings(derandomize=True)
 def test_no_json_whatever_makes_the_reading_fail_or_say_yes_without_a_wamid(status: int, body: object) -> None:
     """An exception here is a call whose answer is lost, though it has come."""
     answer = read_answer(status, body)

@@ -140,12 +140,13 @@ def test_html_and_redirects_come_from_something_that_is_not_the_graph_api(simula
 
 def test_a_slow_answer_comes_after_its_seconds_and_holds_up_nobody_else(simulator: SimulatorProcess) -> None:
     """One slow call must run into the sender's timeout alone, and its message still goes out."""
-    simulator.fault("slow", to="+447700900010", seconds=1.0)
-    with pytest.raises(requests.ReadTimeout):
-        send(simulator, "+447700900010", timeout=0.2)
-    started = time.monotonic()
-    assert send(simulator, "+447700900011").status_code == 200
-    assert time.monotonic() - started < 0.7
+    simulator.fault("slow", to="+447700900010", seconds=3.0)
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(send, simulator, "+447700900010", timeout=1.0)
+        simulator.wait_for_unanswered(1)
+        assert send(simulator, "+447700900011").status_code == 200
+        with pytest.raises(requests.ReadTimeout):
+            slow.result()
     assert recorded(simulator, "+447700900010") == 1
 
 
@@ -250,7 +251,7 @@ def test_a_stop_lets_go_of_held_calls_and_writes_the_statuses_that_are_due(tmp_p
         assert simulator.health()["statuses_pending"] == 6
         started = time.monotonic()
         assert simulator.stop() == 0
-        assert time.monotonic() - started < 3
+        assert time.monotonic() - started < 30
         assert isinstance(held.exception(), requests.ConnectionError)
     assert sorted(status["status"] for status in statuses_in(tmp_path / "inbox")) == ["delivered"] * 2 + ["sent"] * 2
 
@@ -262,7 +263,7 @@ def test_a_server_that_cannot_write_statuses_stops_instead_of_losing_them(
     (tmp_path / "inbox").write_text("a file where the folder should be")
     with SimulatorProcess(simulator_options(tmp_path)) as simulator:
         send(simulator, "+447700900001")
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 60
         with pytest.raises(requests.ConnectionError):
             while time.monotonic() < deadline:
                 simulator.health()
@@ -278,7 +279,7 @@ def test_nothing_but_the_address_is_said_on_stdout_and_a_signal_ends_it_well(tmp
         assert process.stdout is not None
         line = process.stdout.readline()
         process.send_signal(stop_signal)
-        rest, errors = process.communicate(timeout=10)
+        rest, errors = process.communicate(timeout=60)
     assert re.fullmatch(r"simulator listening on http://127\.0\.0\.1:[0-9]+\n", line)
     assert (rest, errors, process.returncode) == ("", "", 0)
 
