@@ -1,6 +1,5 @@
 """Fixtures that every room's tests may ask for."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +8,7 @@ from hypothesis import HealthCheck, settings
 
 from campaign_pipeline.ledger.engine import Ledger, connect, initialise
 from campaign_pipeline_tests.support.clock import HandClock
+from campaign_pipeline_tests.support.ledgers import empty
 from campaign_pipeline_tests.support.postgres import PostgresServer, postgres_server
 from campaign_pipeline_tests.whatsapp.simulator_process import SimulatorProcess, simulator_options
 
@@ -42,23 +42,33 @@ def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def made_ledgers(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Ledger]]:
+    """A ledger on SQLite and one on PostgreSQL, made once a session.
+
+    Making tables takes longer than most tests, and each engine compiles every statement anew, which takes longer still.
+    """
+    sqlite = f"sqlite:///{tmp_path_factory.mktemp('ledger') / 'ledger.sqlite3'}"
+    made = {"sqlite": connect(sqlite), "postgresql": connect(postgres.new_database())}
+    for each in made.values():
+        initialise(each)
+    yield made
+    for each in made.values():
+        each.close()
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
-def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The address of a ledger with its tables and nothing in them; each test that asks for it runs on both kinds."""
-    if request.param == "sqlite":
-        path = tmp_path / "ledger.sqlite3"
-        shutil.copy(request.getfixturevalue("migrated_sqlite"), path)
-        return f"sqlite:///{path}"
-    server: PostgresServer = request.getfixturevalue("postgres")
-    return server.new_database(request.getfixturevalue("migrated_postgres"))
+def ledger(request: pytest.FixtureRequest, made_ledgers: dict[str, Ledger]) -> Ledger:
+    """A ledger with its tables and nothing in them; each test that asks for it runs on both kinds."""
+    made = made_ledgers[request.param]
+    empty(made)
+    return made
 
 
 @pytest.fixture
-def ledger(ledger_url: str) -> Iterator[Ledger]:
-    """A ledger with its tables and nothing in them, on SQLite and on PostgreSQL."""
-    opened = connect(ledger_url)
-    yield opened
-    opened.close()
+def ledger_url(ledger: Ledger) -> str:
+    """The address of the test's ledger, for another process."""
+    return ledger.engine.url.render_as_string(hide_password=False)
 
 
 @pytest.fixture(scope="module")

@@ -19,13 +19,8 @@ from campaign_pipeline_tests.support.sending import (
     accepted,
     answer_call,
     answer_calls,
-    ledger,
-    ledger_url,
-    made_ledgers,
     take_and_admit,
 )
-
-__all__ = ["ledger", "ledger_url", "made_ledgers"]
 
 
 class Post:

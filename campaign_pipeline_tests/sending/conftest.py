@@ -7,10 +7,8 @@ import pytest
 
 from campaign_pipeline.ledger.engine import Ledger
 from campaign_pipeline_tests.support.clock import HandClock
-from campaign_pipeline_tests.support.sending import SendingDesk, ledger, ledger_url, made_ledgers
+from campaign_pipeline_tests.support.sending import SendingDesk
 from campaign_pipeline_tests.whatsapp.simulator_process import SimulatorProcess
-
-__all__ = ["ledger", "ledger_url", "made_ledgers"]
 
 
 @pytest.fixture

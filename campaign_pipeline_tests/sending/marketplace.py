@@ -34,12 +34,12 @@ from campaign_pipeline_tests.sending.sending_process import SHORT
 from campaign_pipeline_tests.sending.witness import Witness
 from campaign_pipeline_tests.support.campaigns import activate, draft, folders
 from campaign_pipeline_tests.support.clock import HandClock
+from campaign_pipeline_tests.support.ledgers import empty
 from campaign_pipeline_tests.support.sending import (
     PATIENT,
     SendingDesk,
     account_of,
     batch_rows,
-    empty,
     people,
 )
 from campaign_pipeline_tests.whatsapp.simulator_process import SimulatorProcess

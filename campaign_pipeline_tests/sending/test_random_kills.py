@@ -25,12 +25,12 @@ from campaign_pipeline_tests.sending.sending_process import SendingOrder, order_
 from campaign_pipeline_tests.sending.warm_process import WarmProcess
 from campaign_pipeline_tests.support.campaigns import phone
 from campaign_pipeline_tests.support.clock import HandClock
+from campaign_pipeline_tests.support.ledgers import empty
 from campaign_pipeline_tests.support.sending import (
     SendingDesk,
     attempts,
     batch_rows,
     campaign_status,
-    empty,
     most_in_any_day,
     outcomes,
     states,

@@ -15,12 +15,12 @@ from campaign_pipeline.sending.limits import note_used_elsewhere
 from campaign_pipeline.sending.window_proof import NOTING_TAKES, TooMany, admitted_over_limit
 from campaign_pipeline.whatsapp.client import Answer, AnswerKind
 from campaign_pipeline_tests.ledger.rows import MOMENT, put
+from campaign_pipeline_tests.support.ledgers import empty
 from campaign_pipeline_tests.support.sending import (
     LOST,
     SendingDesk,
     accepted,
     answer_call,
-    empty,
     people,
     take_and_admit,
 )

@@ -4,15 +4,14 @@ Add here how a date is sent in a test and what became of it. Keep out expectatio
 """
 
 import threading
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from itertools import count
 from pathlib import Path
 
-import pytest
-from sqlalchemy import Connection, Row, Table, delete, func, select, text, update
+from sqlalchemy import Connection, Row, Table, func, select, update
 
 from campaign_pipeline.campaigns import lifecycle
 from campaign_pipeline.campaigns.calendar import SendCalendar
@@ -21,12 +20,11 @@ from campaign_pipeline.delivery.consequences import resume_sender
 from campaign_pipeline.delivery.folders import StatusFolders
 from campaign_pipeline.delivery.status_files import IngestReport, ingest_waiting
 from campaign_pipeline.delivery.stop_rule import DEFAULT_RULE, StopRule
-from campaign_pipeline.ledger.engine import Ledger, connect, initialise
+from campaign_pipeline.ledger.engine import Ledger
 from campaign_pipeline.ledger.schema import (
     batches,
     campaign_recipients,
     marketing_campaigns,
-    metadata,
     send_attempts,
     senders,
     shared_accounts,
@@ -45,7 +43,6 @@ from campaign_pipeline.whatsapp.account import CloudApiAccount, cloud_api_of
 from campaign_pipeline.whatsapp.client import Answer, AnswerKind, CloudApiClient
 from campaign_pipeline_tests.support.campaigns import active_campaign, calendar, phone
 from campaign_pipeline_tests.support.clock import HandClock
-from campaign_pipeline_tests.support.postgres import PostgresServer
 from campaign_pipeline_tests.whatsapp.simulator_process import SimulatorProcess
 
 PATIENT = LeaseTerms(beat_every=60, silence=1e9, margin=0, look_every=0.02)
@@ -62,15 +59,6 @@ def people(size: int) -> list[int]:
     return [next(_numbers) for _ in range(size)]
 
 
-def empty(ledger: Ledger) -> None:
-    """Takes everything out of the ledger of an earlier test, so that ids begin at 1 again."""
-    with ledger.write() as connection:
-        for table in reversed(metadata.sorted_tables):
-            connection.execute(delete(table))
-        if connection.dialect.name == "postgresql":
-            connection.execute(text("SELECT setval(format('%I', sequencename)::regclass, 1, false) FROM pg_sequences"))
-
-
 def day(written: str | date) -> date:
     """A send date, written 2026-03-02."""
     return written if isinstance(written, date) else date.fromisoformat(written)
@@ -80,35 +68,6 @@ def account_of(simulator: SimulatorProcess, base_url: str | None = None) -> Clou
     """The account that a simulator lets in."""
     options = simulator.options
     return CloudApiAccount(base_url or simulator.base_url, "v25.0", options.phone_number_id, options.access_token)
-
-
-@pytest.fixture(scope="session")
-def made_ledgers(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Ledger]]:
-    """A ledger on SQLite and one on PostgreSQL, made once a session.
-
-    Making tables takes longer than most tests, and each engine compiles every statement anew, which takes longer still.
-    """
-    sqlite = f"sqlite:///{tmp_path_factory.mktemp('ledger') / 'ledger.sqlite3'}"
-    made = {"sqlite": connect(sqlite), "postgresql": connect(postgres.new_database())}
-    for each in made.values():
-        initialise(each)
-    yield made
-    for each in made.values():
-        each.close()
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def ledger(request: pytest.FixtureRequest, made_ledgers: dict[str, Ledger]) -> Ledger:
-    """A ledger with its tables and nothing in them; each test that asks for it runs on both kinds."""
-    made = made_ledgers[request.param]
-    empty(made)
-    return made
-
-
-@pytest.fixture
-def ledger_url(ledger: Ledger) -> str:
-    """The address of the test's ledger, for another process."""
-    return ledger.engine.url.render_as_string(hide_password=False)
 
 
 @dataclass
