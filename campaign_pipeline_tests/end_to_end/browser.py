@@ -17,11 +17,11 @@ from typing import Any, Final
 
 import requests
 
-from campaign_pipeline_tests.end_to_end.installation import wait_until
 from campaign_pipeline_tests.support.ports import free_port
+from campaign_pipeline_tests.support.waiting import wait_until
 
 BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome", "chrome")
-LOADING: Final = 60.0
+LOADING: Final = 300.0
 """Seconds that a page may take until it shows what it should; two cores are busy with other things too."""
 
 _SETTLING: Final = 1.5

@@ -8,22 +8,22 @@ import os
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
+from campaign_pipeline.ledger.engine import connect
 from campaign_pipeline_tests.support.campaigns import write_list
+from campaign_pipeline_tests.support.sending import states
+from campaign_pipeline_tests.support.waiting import PATIENCE
 from campaign_pipeline_tests.whatsapp.simulator_process import SimulatorProcess
 
 PROJECT: Final = Path(__file__).parents[2]
 COMMANDS: Final = Path(sys.executable).parent
 """Where `campaign` and `dagster` are, beside the Python that runs the tests."""
-
-PATIENCE: Final = 300.0
-"""Seconds after which something hangs; on a busy machine a command that starts Dagster needs ten."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,20 +49,6 @@ def surroundings(folder: Path) -> dict[str, str]:
 def today() -> datetime:
     """Midnight, UTC: these installations keep the dates of that zone."""
     return datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-
-
-def wait_until(reached: Callable[[], bool], what: str, timeout: float = PATIENCE) -> None:
-    """Looks again and again.
-
-    Raises:
-        TimeoutError: It has not come about.
-    """
-    deadline = time.monotonic() + timeout
-    while not reached():
-        if time.monotonic() > deadline:
-            msg = f"Waited {timeout} seconds for {what}."
-            raise TimeoutError(msg)
-        time.sleep(0.05)
 
 
 class Installation:
@@ -118,6 +104,13 @@ class Installation:
     def figures(self) -> dict[str, Any]:
         """The figures of the campaign."""
         return self.must("stats", "spring-sale", "--json").json
+
+    def people(self) -> list[str]:
+        """Everyone's state, without starting a command for each look."""
+        file = self.folder / self.environment["CAMPAIGN_DATA_DIR"] / "ledger.sqlite3"
+        url = self.environment.get("CAMPAIGN_DATABASE_URL", f"sqlite:///{file}")
+        with closing(connect(url)) as ledger:
+            return states(ledger)
 
     def reached(self) -> list[str]:
         """Whom the simulator took a message for, each as often as it did."""

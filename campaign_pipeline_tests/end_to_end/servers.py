@@ -13,9 +13,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
-from campaign_pipeline_tests.end_to_end.installation import COMMANDS, PROJECT, wait_until
+from campaign_pipeline_tests.end_to_end.installation import COMMANDS, PROJECT
 from campaign_pipeline_tests.end_to_end.web_ui import WebUi
 from campaign_pipeline_tests.support.ports import free_port
+from campaign_pipeline_tests.support.waiting import wait_until
 
 START_UP: Final = 300.0
 """Seconds: two processes load the definitions, on two cores that do other things too."""

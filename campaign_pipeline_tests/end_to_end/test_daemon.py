@@ -5,9 +5,10 @@ from datetime import timedelta
 from typing import Final
 
 from campaign_pipeline_tests.end_to_end.conftest import InstallationMaker
-from campaign_pipeline_tests.end_to_end.installation import Installation, today, wait_until
+from campaign_pipeline_tests.end_to_end.installation import Installation, today
 from campaign_pipeline_tests.end_to_end.servers import dagster_dev
 from campaign_pipeline_tests.end_to_end.web_ui import ENDED
+from campaign_pipeline_tests.support.waiting import wait_until
 
 BATCH: Final = 20
 MISSED: Final = int(os.environ.get("MISSED_DATES", "4"))

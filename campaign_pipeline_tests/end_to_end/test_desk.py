@@ -6,9 +6,10 @@ from typing import Final
 
 from campaign_pipeline_tests.end_to_end.browser import Browser, find_programs, open_browser
 from campaign_pipeline_tests.end_to_end.conftest import InstallationMaker
-from campaign_pipeline_tests.end_to_end.installation import today, wait_until
+from campaign_pipeline_tests.end_to_end.installation import today
 from campaign_pipeline_tests.end_to_end.servers import servers
 from campaign_pipeline_tests.end_to_end.web_ui import WebUi
+from campaign_pipeline_tests.support.waiting import wait_until
 
 PNG: Final = b"\x89PNG\r\n\x1a\n"
 

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Final
 
 from campaign_pipeline_tests.end_to_end.conftest import InstallationMaker
-from campaign_pipeline_tests.end_to_end.installation import Installation, today, wait_until
+from campaign_pipeline_tests.end_to_end.installation import Installation, today
 from campaign_pipeline_tests.end_to_end.servers import dagster_dev
 from campaign_pipeline_tests.end_to_end.web_ui import WebUi
 from campaign_pipeline_tests.support.campaigns import write_list
+from campaign_pipeline_tests.support.waiting import wait_until
 
 MISSED: Final = 40
 BATCH: Final = 20
@@ -35,8 +36,8 @@ def test_a_list_and_a_status_file_are_taken_in_while_forty_dates_are_being_backf
 
         _drop_a_list(installation)
         _drop_the_statuses(installation)
-        wait_until(lambda: installation.figures()["total"] == 4 * BATCH, "the list to be taken in")
-        wait_until(lambda: installation.figures()["read"] == BATCH, "the statuses to be taken in")
+        wait_until(lambda: len(installation.people()) == 4 * BATCH, "the list to be taken in")
+        wait_until(lambda: installation.people().count("read") == BATCH, "the statuses to be taken in")
         assert _under_way(web_ui, backfill), "the backfill was over before the files were taken in: it proves nothing"
 
         def shown() -> bool:

@@ -7,7 +7,8 @@ from typing import Final
 import libfaketime
 
 from campaign_pipeline_tests.end_to_end.conftest import InstallationMaker
-from campaign_pipeline_tests.end_to_end.installation import Installation, ended, wait_until
+from campaign_pipeline_tests.end_to_end.installation import Installation, ended
+from campaign_pipeline_tests.support.waiting import wait_until
 
 LIMIT: Final = 20
 _, MOVED_CLOCK = libfaketime.get_reload_information()
@@ -32,7 +33,7 @@ def test_an_evening_and_the_next_morning_reach_no_more_than_the_limit_together(
 
     _set_clock(installation, "2026-03-03 09:00:00")
     morning = installation.start("send")
-    wait_until(lambda: installation.figures()["states"]["claimed"] == LIMIT, "the morning's batch to be taken")
+    wait_until(lambda: installation.people().count("claimed") == LIMIT, "the morning's batch to be taken")
     time.sleep(3)
     assert morning.poll() is None, "it has not waited for the evening's people to leave the window"
     assert len(installation.reached()) == LIMIT

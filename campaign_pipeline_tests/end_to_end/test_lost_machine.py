@@ -4,9 +4,10 @@ import os
 import signal
 
 from campaign_pipeline_tests.end_to_end.conftest import InstallationMaker
-from campaign_pipeline_tests.end_to_end.installation import today, wait_until
+from campaign_pipeline_tests.end_to_end.installation import today
 from campaign_pipeline_tests.end_to_end.mid_batch import PEOPLE, everyone_once, held_in_mid_batch
 from campaign_pipeline_tests.end_to_end.servers import dagster_dev
+from campaign_pipeline_tests.support.waiting import wait_until
 
 
 def test_the_runs_of_a_lost_machine_are_ended_and_the_date_is_gone_on_with(new_installation: InstallationMaker) -> None:
@@ -26,5 +27,5 @@ def test_the_runs_of_a_lost_machine_are_ended_and_the_date_is_gone_on_with(new_i
         backfills = [web_ui.launch_backfill([date]) for _ in range(2)]
         assert web_ui.wait_for(lost) == "FAILURE"
         assert [web_ui.wait_for_backfill(each) for each in backfills] == ["COMPLETED_SUCCESS", "COMPLETED_SUCCESS"]
-        wait_until(lambda: installation.figures()["read"] == PEOPLE, "the statuses to settle every doubt")
+        wait_until(lambda: installation.people().count("read") == PEOPLE, "the statuses to settle every doubt")
     everyone_once(installation)

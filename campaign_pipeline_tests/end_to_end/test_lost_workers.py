@@ -4,9 +4,10 @@ import os
 import signal
 
 from campaign_pipeline_tests.end_to_end.conftest import InstallationMaker
-from campaign_pipeline_tests.end_to_end.installation import today, wait_until
+from campaign_pipeline_tests.end_to_end.installation import today
 from campaign_pipeline_tests.end_to_end.mid_batch import PEOPLE, everyone_once, held_in_mid_batch
 from campaign_pipeline_tests.end_to_end.servers import dagster_dev
+from campaign_pipeline_tests.support.waiting import wait_until
 
 
 def test_a_killed_worker_and_a_terminated_run_are_gone_on_with_and_nobody_is_reached_twice(
@@ -36,5 +37,5 @@ def test_a_killed_worker_and_a_terminated_run_are_gone_on_with_and_nobody_is_rea
 
         assert web_ui.wait_for(web_ui.launch("daily_send", date)) == "SUCCESS"
         assert web_ui.colours_of("daily_batch", [date]) == {date: "MATERIALIZED"}
-        wait_until(lambda: installation.figures()["read"] == PEOPLE, "the statuses to settle every doubt")
+        wait_until(lambda: installation.people().count("read") == PEOPLE, "the statuses to settle every doubt")
     everyone_once(installation)

@@ -4,9 +4,10 @@ import shutil
 from urllib.parse import urlsplit
 
 from campaign_pipeline_tests.end_to_end.conftest import InstallationMaker
-from campaign_pipeline_tests.end_to_end.installation import PROJECT, today, wait_until
+from campaign_pipeline_tests.end_to_end.installation import PROJECT, today
 from campaign_pipeline_tests.end_to_end.servers import servers
 from campaign_pipeline_tests.support.postgres import HOST, PostgresServer
+from campaign_pipeline_tests.support.waiting import wait_until
 
 
 def test_a_day_goes_through_daemon_and_webserver_with_everything_in_postgresql(
@@ -39,7 +40,7 @@ def test_a_day_goes_through_daemon_and_webserver_with_everything_in_postgresql(
         assert desk.wait_for(desk.launch("daily_send", date)) == "SUCCESS"
         assert len(installation.reached()) == 10, "the second run of the date has sent again"
         # The statuses are taken in by the sensor, with no one doing anything.
-        wait_until(lambda: installation.figures()["read"] == 10, "the statuses to be taken in")
+        wait_until(lambda: installation.people().count("read") == 10, "the statuses to be taken in")
         assert desk.partitions_of("daily_batch")["numMaterialized"] == 1
         assert desk.partitions_of("campaign_analytics")["numMaterialized"] == 1
     assert sorted(installation.reached()) == sorted(set(installation.reached()))

@@ -9,8 +9,9 @@ from dagster import DagsterRunStatus
 
 from campaign_pipeline.orchestration.instance import open_instance
 from campaign_pipeline_tests.end_to_end.conftest import InstallationMaker
-from campaign_pipeline_tests.end_to_end.installation import Installation, children_of, ended, wait_until
+from campaign_pipeline_tests.end_to_end.installation import Installation, children_of, ended
 from campaign_pipeline_tests.end_to_end.mid_batch import CONCURRENCY
+from campaign_pipeline_tests.support.waiting import wait_until
 
 AUDIENCE = range(400)
 BATCH = 250
@@ -27,7 +28,11 @@ def in_the_middle(installation: Installation) -> "subprocess.Popen[str]":
     """Starts a send; gives it when some messages are out, and most are not."""
     sending = installation.start("send")
     simulator = installation.simulator
-    wait_until(lambda: sending.poll() is not None or simulator.health()["accepted"] >= 40, "messages in mid-batch")
+    wait_until(
+        lambda: sending.poll() is not None or simulator.health()["accepted"] >= 40,
+        "messages in mid-batch",
+        longest_pause=0.02,
+    )
     assert sending.poll() is None, "it was over before it could be disturbed"
     return sending
 

@@ -21,7 +21,7 @@ DATES: Final = int(os.environ.get("THREE_AT_ONCE", "2"))
 SEED: Final = int(os.environ.get("SEED") or random.SystemRandom().randrange(10**9))
 BATCH: Final = 40
 
-TAKEOVER: Final = 180.0
+TAKEOVER: Final = 300.0
 """Seconds; a run that waits takes over from a silent one after 30, and starting three on a busy machine takes long."""
 
 
@@ -80,7 +80,7 @@ def _send_three_times_and_kill_one(installation: Installation, date: str, chance
 
 def _wait_for_messages(installation: Installation, accepted: int, sending: "list[subprocess.Popen[str]]") -> None:
     while installation.simulator.health()["accepted"] < accepted and any(each.poll() is None for each in sending):
-        time.sleep(0.01)
+        time.sleep(0.03)
 
 
 def _send_to_its_end(installation: Installation, date: str) -> None:

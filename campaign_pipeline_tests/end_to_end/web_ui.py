@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import requests
 
-from campaign_pipeline_tests.end_to_end.installation import wait_until
+from campaign_pipeline_tests.support.waiting import PATIENCE, wait_until
 
 ENDED: Final = frozenset({"SUCCESS", "FAILURE", "CANCELED"})
 
@@ -130,12 +130,12 @@ class WebUi:
         answer = self.ask("query ($r: ID!) { runOrError(runId: $r) { ... on Run { status } } }", r=run_id)
         return answer["runOrError"]["status"]
 
-    def wait_for(self, run_id: str, timeout: float = 180.0) -> str:
+    def wait_for(self, run_id: str, timeout: float = PATIENCE) -> str:
         """Waits for a run's end; gives how it ended."""
         wait_until(lambda: self.status_of(run_id) in ENDED, f"run {run_id}", timeout)
         return self.status_of(run_id)
 
-    def wait_for_backfill(self, backfill_id: str, timeout: float = 300.0) -> str:
+    def wait_for_backfill(self, backfill_id: str, timeout: float = PATIENCE) -> str:
         """Waits for a backfill's end, and that of its runs; gives how it ended."""
         query = """query ($b: String!) { partitionBackfillOrError(backfillId: $b) {
                      ... on PartitionBackfill { status endTimestamp } } }"""

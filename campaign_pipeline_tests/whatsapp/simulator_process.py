@@ -5,7 +5,6 @@ Add here what a test needs to order or to ask of the simulator. Keep out expecta
 
 import select
 import subprocess
-import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -16,12 +15,13 @@ import requests
 
 from campaign_pipeline.whatsapp.simulator.account import AccountState
 from campaign_pipeline.whatsapp.simulator.options import SimulatorOptions, command_for
+from campaign_pipeline_tests.support.waiting import wait_until
 
 _ANNOUNCEMENT = "simulator listening on "
 _START_SECONDS = 30.0
 _STOP_SECONDS = 60.0
 _CONTROL_SECONDS = 60.0
-_POLL_SECONDS = 0.02
+_LONGEST_PAUSE = 0.1
 
 
 def simulator_options(folder: Path, **changes: Any) -> SimulatorOptions:  # noqa: ANN401 - the fields differ in type
@@ -346,11 +346,10 @@ class SimulatorProcess:
         )
 
     def _wait_until(self, reached: Callable[[dict[str, Any]], bool], what: str, timeout: float) -> None:
-        deadline = time.monotonic() + timeout
-        while not reached(health := self.health()):
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"Waited {timeout} seconds for {what}; the simulator says {health}.")
-            time.sleep(_POLL_SECONDS)
+        try:
+            wait_until(lambda: reached(self.health()), what, timeout, _LONGEST_PAUSE)
+        except TimeoutError as error:
+            raise TimeoutError(f"{error} The simulator says {self.health()}.") from error
 
     def _ask(self, method: str, path: str, body: dict[str, object] | None = None) -> Any:  # noqa: ANN401 - whatever JSON the simulator answers
         url = f"{self.base_url}/simulator/{path}"
