@@ -210,7 +210,7 @@ def test_importing_the_front_door_writes_nothing_and_connects_to_nothing(tmp_pat
         env=environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=True,
     )
     told = json.loads(finished.stdout)

@@ -283,7 +283,7 @@ def test_answers_and_webhooks_that_stop_at_once_wait_for_each_other_without_a_de
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(300)
     assert [thread.trouble for thread in threads] == [None, None, None]
 
 

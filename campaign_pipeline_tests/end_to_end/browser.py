@@ -148,7 +148,7 @@ def open_browser(programs: tuple[str, str], size: tuple[int, int] = (1600, 1000)
         try:
             yield Browser(session_url)
         finally:
-            http.delete(session_url, timeout=60)
+            http.delete(session_url, timeout=300)
     finally:
         process.terminate()
         process.wait(20)

@@ -95,7 +95,7 @@ class WebUi:
     def ask(self, query: str, **variables: object) -> Any:  # noqa: ANN401 - whatever was asked for
         """Asks the GraphQL server."""
         body = {"query": query, "variables": variables}
-        answer = self._session.post(f"{self.url}/graphql", json=body, timeout=60).json()
+        answer = self._session.post(f"{self.url}/graphql", json=body, timeout=300).json()
         assert "errors" not in answer, answer["errors"]
         return answer["data"]
 

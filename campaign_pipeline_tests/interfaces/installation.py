@@ -72,7 +72,7 @@ class Installation:
     def run_process(self, *words: str) -> Answer:
         """Types a command in a process of its own, as people do."""
         ended = subprocess.run(
-            [sys.executable, "-m", MODULE, *words], capture_output=True, text=True, timeout=60, check=False
+            [sys.executable, "-m", MODULE, *words], capture_output=True, text=True, timeout=300, check=False
         )
         return Answer(ended.returncode, ended.stdout, ended.stderr)
 

@@ -141,7 +141,7 @@ def test_at_a_terminal_not_reached_is_asked_first(
         text=True,
     )
     os.write(ours, f"{typed}\n".encode())
-    _, told = process.communicate(timeout=60)
+    _, told = process.communicate(timeout=300)
     os.close(ours)
     os.close(theirs)
     assert (process.returncode, "they will be sent to again" in told, "Are you sure" in told) == (status, True, True)

@@ -88,11 +88,11 @@ def test_the_simulator_runs_until_it_is_stopped(installation: Installation) -> N
         line = process.stdout.readline()
         assert line.startswith("simulator listening on http://127.0.0.1:")
         url = f"{line.split()[-1]}/v25.0/{setup.SIMULATOR_PHONE_NUMBER_ID}/messages"
-        refused = requests.post(url, json={}, headers={"Authorization": f"Bearer {setup.SIMULATOR_TOKEN}"}, timeout=10)
+        refused = requests.post(url, json={}, headers={"Authorization": f"Bearer {setup.SIMULATOR_TOKEN}"}, timeout=300)
         assert refused.status_code == 400
     finally:
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=60) == 0
+        assert process.wait(timeout=300) == 0
 
 
 def test_commands_start_without_dagster_and_pandas(installation: Installation) -> None:

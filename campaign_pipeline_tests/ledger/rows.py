@@ -177,7 +177,7 @@ def in_processes(count: int, work: Callable[..., None], arguments: Mapping[str, 
     for process in processes:
         process.start()
     waiting = {process.sentinel: process for process in processes}
-    while waiting and (ended := wait(waiting, timeout=60)):
+    while waiting and (ended := wait(waiting, timeout=300)):
         for sentinel in ended:
             process = waiting.pop(sentinel)
             process.join()

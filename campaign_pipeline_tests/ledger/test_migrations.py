@@ -144,7 +144,7 @@ def test_a_ledger_of_a_newer_version_is_refused_with_a_sentence(ledger: Ledger, 
 
 def _open_each(number: int, barrier: Barrier, urls: list[str], *, by_itself: bool) -> None:
     for url in urls:
-        barrier.wait(10)
+        barrier.wait(300)
         if by_itself:
             ledger = open_ledger(url)
         else:

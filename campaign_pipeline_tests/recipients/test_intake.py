@@ -537,7 +537,7 @@ def test_a_list_that_fails_halfway_says_so_and_can_be_added_again(ledger: Ledger
 
 
 def _die_halfway(number: int, barrier: Barrier, url: str, path: Path) -> None:
-    barrier.wait(10)
+    barrier.wait(300)
     looks = count(1)
 
     def clock() -> datetime:

@@ -51,7 +51,7 @@ THIRD_OF_MARCH: Final = date(2026, 3, 3)
 A_MOMENT: Final = 0.4
 """Seconds after which one who has not come through is held up by a lock."""
 
-LONG: Final = 20.0
+LONG: Final = 120.0
 """Seconds in which one whom nothing holds up comes through on the busiest machine."""
 
 

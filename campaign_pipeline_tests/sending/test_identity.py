@@ -388,7 +388,7 @@ def test_a_run_goes_on_when_somebody_of_its_batch_is_skipped_at_the_same_moment(
             worker.start()
             time.sleep(0.3)
             assert found == []
-        worker.join(20)
+        worker.join(300)
         assert [call.message.to for call in found[0]] == [phone(third)]
     assert states(desk.ledger) == ["accepted", "skipped", "attempting"]
 

@@ -83,7 +83,7 @@ def test_of_two_workers_at_249_of_250_only_one_is_admitted(desk: SendingDesk) ->
             others[0].join(A_WHILE)
 
         admit_from(first, let_the_other_try)
-        others[0].join(30)
+        others[0].join(300)
     assert sorted((len(each.calls), each.full) for each in admissions) == [(0, True), (1, False)]
     assert used_capacity(desk.ledger, desk.clock.now()) == 250
     assert max(attempt.admitted_count for attempt in attempts(desk.ledger)) == 250
@@ -104,10 +104,10 @@ def test_a_second_tick_while_the_first_run_is_under_way_waits_for_it_and_sends_n
     nine = in_thread(lambda: run("nine"))
     desk.simulator.wait_for_unanswered(3)
     ten = in_thread(lambda: run("ten", lambda told: waits.set() if told.waiting_for else None))
-    assert waits.wait(30)
+    assert waits.wait(300)
     desk.simulator.release()
-    nine.join(30)
-    ten.join(30)
+    nine.join(300)
+    ten.join(300)
     assert (reports["nine"].end, reports["nine"].sent_now) == (DateEnd.FINISHED, 6)
     assert (reports["ten"].end, reports["ten"].attempted_now) == (DateEnd.WAS_FINISHED, 0)
     assert sorted(desk.reached(who)) == [phone(number) for number in who[:6]]
@@ -162,7 +162,7 @@ def test_what_a_person_says_during_a_batch_lets_only_the_calls_in_flight_go_out(
     else:
         {"pause": desk.pause, "cancel": desk.cancel}[what]("spring-sale")
     desk.simulator.release()
-    running.join(30)
+    running.join(300)
     assert sorted(desk.reached(who)) == [phone(number) for number in who[:3]]
     rest = "pending" if what == "pause" else "skipped"
     assert states(desk.ledger) == ["accepted"] * 3 + [rest] * 5

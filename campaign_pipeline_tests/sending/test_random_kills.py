@@ -52,7 +52,7 @@ AT_ONCE: Final = 4
 LAST_KILL: Final = 1.5
 """Seconds after which nobody who still works is left alive."""
 
-PATIENCE: Final = 120.0
+PATIENCE: Final = 300.0
 """Seconds for one date to come to its end when nothing goes wrong any more."""
 
 FAULTS: Final = {

@@ -207,7 +207,7 @@ def test_of_two_tests_at_the_last_place_only_one_is_sent(desk: SendingDesk, camp
     finally:
         desk.simulator.release()
     for thread in threads:
-        thread.join(30)
+        thread.join(300)
     assert sorted(ends) == ["refused", "sent"]
     assert used_capacity(desk.ledger, desk.clock.now()) == 1
 

@@ -89,5 +89,5 @@ def _unprivileged() -> dict[str, Any]:
 
 def _run(command: Sequence[object], folder: Path, as_user: dict[str, Any]) -> None:
     subprocess.run(
-        [str(part) for part in command], check=True, stdout=subprocess.DEVNULL, cwd=folder, timeout=60, **as_user
+        [str(part) for part in command], check=True, stdout=subprocess.DEVNULL, cwd=folder, timeout=300, **as_user
     )

@@ -18,7 +18,7 @@ from campaign_pipeline.whatsapp.simulator.options import SimulatorOptions, comma
 from campaign_pipeline_tests.support.waiting import wait_until
 
 _ANNOUNCEMENT = "simulator listening on "
-_START_SECONDS = 30.0
+_START_SECONDS = 300.0
 _STOP_SECONDS = 60.0
 _CONTROL_SECONDS = 60.0
 _LONGEST_PAUSE = 0.1

@@ -181,14 +181,14 @@ def test_the_simulator_knows_no_fields_that_meta_does_not(simulator: SimulatorPr
         f"{simulator.base_url}/v25.0/{options.phone_number_id}",
         params={"fields": "qualty_rating"},
         headers={"Authorization": f"Bearer {options.access_token}"},
-        timeout=10,
+        timeout=300,
     )
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, 100)
     waba = requests.get(
         f"{simulator.base_url}/v25.0/{options.business_account_id}",
         params={"fields": "id,name,account_review_status"},
         headers={"Authorization": f"Bearer {options.access_token}"},
-        timeout=10,
+        timeout=300,
     )
     assert waba.json() == {
         "id": options.business_account_id,

@@ -212,7 +212,7 @@ def test_an_answer_that_does_not_come_in_time_may_have_sent_it(monkeypatch: pyte
 
     def behave(connection: socket.socket, server: Wire) -> None:
         read_request(connection, server)
-        server.go_on.wait(10)
+        server.go_on.wait(300)
 
     with wire(behave) as server, client_of(server.base_url) as client:
         answer = client.send(MESSAGE)
@@ -228,7 +228,7 @@ def test_an_answer_that_stops_in_the_middle_may_have_sent_it(monkeypatch: pytest
     def behave(connection: socket.socket, server: Wire) -> None:
         read_request(connection, server)
         connection.sendall(YES[:-5])
-        server.go_on.wait(10)
+        server.go_on.wait(300)
 
     with wire(behave) as server, client_of(server.base_url) as client:
         assert client.send(MESSAGE).kind is AnswerKind.UNKNOWN
@@ -255,7 +255,7 @@ def test_a_kept_connection_that_the_server_closes_under_the_next_request_is_not_
 
     with wire(behave) as server, client_of(server.base_url) as client:
         assert client.send(MESSAGE).kind is AnswerKind.ACCEPTED
-        assert first.wait(5)
+        assert first.wait(300)
         assert client.send(MESSAGE).kind is AnswerKind.UNKNOWN
         assert (server.connections, len(server.requests)) == (1, 2)
 
@@ -295,7 +295,7 @@ def test_what_one_thread_wrote_says_nothing_about_the_call_of_another() -> None:
 
     def behave(connection: socket.socket, server: Wire) -> None:
         read_request(connection, server)
-        server.go_on.wait(10)
+        server.go_on.wait(300)
 
     with wire(behave) as server, client_of(server.base_url) as slow, ThreadPoolExecutor(1) as pool:
         lost = pool.submit(slow.send, MESSAGE)

@@ -23,7 +23,7 @@ def simulator(tmp_path: Path) -> Iterator[SimulatorProcess]:
 def page_of(simulator: SimulatorProcess) -> str:
     with requests.Session() as session:
         session.trust_env = False
-        answer = session.get(f"{simulator.base_url}/simulator", timeout=10)
+        answer = session.get(f"{simulator.base_url}/simulator", timeout=300)
     assert (answer.status_code, answer.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
     return answer.text
 
@@ -89,5 +89,5 @@ def test_every_example_on_the_page_works(simulator: SimulatorProcess) -> None:
             method = words[words.index("-X") + 1] if "-X" in words else "GET"
             body = words[words.index("-d") + 1] if "-d" in words else None
             (url,) = (word for word in words if word.startswith(simulator.base_url))
-            answer = session.request(method, url, data=body, headers={"Content-Type": "application/json"}, timeout=10)
+            answer = session.request(method, url, data=body, headers={"Content-Type": "application/json"}, timeout=300)
             assert answer.ok, f"{command}: {answer.text}"

@@ -279,7 +279,7 @@ def test_nothing_but_the_address_is_said_on_stdout_and_a_signal_ends_it_well(tmp
         assert process.stdout is not None
         line = process.stdout.readline()
         process.send_signal(stop_signal)
-        rest, errors = process.communicate(timeout=60)
+        rest, errors = process.communicate(timeout=300)
     assert re.fullmatch(r"simulator listening on http://127\.0\.0\.1:[0-9]+\n", line)
     assert (rest, errors, process.returncode) == ("", "", 0)
 

@@ -146,7 +146,7 @@ def asked(simulator: SimulatorProcess, path: str = "", **query: str) -> requests
     options = simulator.options
     url = f"{simulator.base_url}/v25.0/{path or options.business_account_id}/message_templates"
     headers = {"Authorization": f"Bearer {options.access_token}"}
-    return requests.get(url, params=query, headers=headers, timeout=10)
+    return requests.get(url, params=query, headers=headers, timeout=300)
 
 
 def test_the_list_is_answered_as_meta_does(simulator: SimulatorProcess) -> None:
@@ -165,13 +165,13 @@ def test_the_list_is_answered_as_meta_does(simulator: SimulatorProcess) -> None:
     assert "next" not in following["paging"]
     # Meta's own link holds the token.
     assert "access_token=simulator-token" in answer["paging"]["next"]
-    assert requests.get(answer["paging"]["next"], headers={"Authorization": "Bearer simulator-token"}, timeout=10).ok
+    assert requests.get(answer["paging"]["next"], headers={"Authorization": "Bearer simulator-token"}, timeout=300).ok
     assert asked(simulator, name="winter").json() == {"data": []}
 
 
 def test_the_list_is_for_those_who_may_see_it(simulator: SimulatorProcess) -> None:
     """A reader that forgets its token, or asks for a field that is not there, would be refused by Meta."""
-    nobody = requests.get(f"{simulator.base_url}/v25.0/102290129340398/message_templates", timeout=10)
+    nobody = requests.get(f"{simulator.base_url}/v25.0/102290129340398/message_templates", timeout=300)
     assert (nobody.status_code, nobody.json()["error"]["code"]) == (401, 190)
     assert asked(simulator, "7").json()["error"]["error_subcode"] == 33
     assert asked(simulator, fields="colour").json()["error"]["code"] == 100
@@ -216,6 +216,6 @@ def test_unknown_templates_are_refused_over_http_when_they_shall_be(simulator: S
     }
     url = f"{simulator.base_url}/v25.0/{options.phone_number_id}/messages"
     headers = {"Authorization": f"Bearer {options.access_token}"}
-    assert requests.post(url, json=message, headers=headers, timeout=10).json()["error"]["code"] == 132001
+    assert requests.post(url, json=message, headers=headers, timeout=300).json()["error"]["code"] == 132001
     simulator.create_template("never_made")
-    assert requests.post(url, json=message, headers=headers, timeout=10).ok
+    assert requests.post(url, json=message, headers=headers, timeout=300).ok
