@@ -15,7 +15,7 @@ import requests
 
 from campaign_pipeline.whatsapp.simulator.account import AccountState
 from campaign_pipeline.whatsapp.simulator.options import SimulatorOptions, command_for
-from campaign_pipeline_tests.support.waiting import wait_until
+from campaign_pipeline_tests.support.waiting import PATIENCE, wait_until
 
 _ANNOUNCEMENT = "simulator listening on "
 _START_SECONDS = 300.0
@@ -307,7 +307,7 @@ class SimulatorProcess:
         """
         self._ask("POST", f"templates/{name}/quality", {"quality": quality, "webhook": webhook})
 
-    def wait_for_unanswered(self, count: int, timeout: float = 60.0) -> None:
+    def wait_for_unanswered(self, count: int, timeout: float = PATIENCE) -> None:
         """Waits until so many requests wait for their answer, the moment to kill a sender.
 
         A slow request whose caller has gone away counts until its seconds are over.
@@ -321,7 +321,7 @@ class SimulatorProcess:
         """
         self._wait_until(lambda health: health["unanswered"] >= count, f"{count} unanswered requests", timeout)
 
-    def wait_for_statuses(self, timeout: float = 60.0) -> None:
+    def wait_for_statuses(self, timeout: float = PATIENCE) -> None:
         """Waits until every status of every accepted message is in the inbox.
 
         Args:
@@ -332,7 +332,7 @@ class SimulatorProcess:
         """
         self._wait_until(lambda health: health["statuses_pending"] == 0, "all statuses", timeout)
 
-    def wait_for_webhooks(self, timeout: float = 60.0) -> None:
+    def wait_for_webhooks(self, timeout: float = PATIENCE) -> None:
         """Waits until every status is in the inbox and every webhook is posted, or given up.
 
         Args:
