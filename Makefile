@@ -39,9 +39,12 @@ torture: export MISSED_DATES ?= 40
 torture: export THREE_AT_ONCE ?= 50
 torture: export STATE_MACHINE_EXAMPLES ?= 2000
 torture: export FRESH_STATISTICS ?= 1
+torture: export WHOLE_CAMPAIGN ?= 250
+torture: export EVERY_SERVER_FAULT ?= 1
 torture: $(INSTALLED) ## the long forms of the tests that kill, lose and repeat: 1,000 rounds of random kills, 40 missed dates
 	@$(BIN)/python -m pytest -v -n 2 --dist worksteal $(addprefix campaign_pipeline_tests/, \
-		sending/test_random_kills.py sending/test_every_crash.py sending/test_state_machine.py ledger/test_query_plans.py \
+		sending/test_random_kills.py sending/test_every_crash.py sending/test_state_machine.py \
+		sending/test_whole_campaign.py sending/test_error_table.py ledger/test_query_plans.py \
 		end_to_end/test_three_at_once.py end_to_end/test_daemon.py)
 
 check: $(INSTALLED) ## style, types and definitions

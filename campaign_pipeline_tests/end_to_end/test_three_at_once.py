@@ -17,7 +17,7 @@ import pytest
 from campaign_pipeline_tests.end_to_end.conftest import InstallationMaker
 from campaign_pipeline_tests.end_to_end.installation import Installation, children_of, ended, today
 
-DATES: Final = int(os.environ.get("THREE_AT_ONCE", "2"))
+DATES: Final = int(os.environ.get("THREE_AT_ONCE", "1"))
 SEED: Final = int(os.environ.get("SEED") or random.SystemRandom().randrange(10**9))
 BATCH: Final = 40
 

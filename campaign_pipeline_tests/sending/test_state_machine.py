@@ -243,7 +243,7 @@ def test_no_order_of_events_breaks_a_promise(
         return CampaignMachine(Marketplace(ledger, shared_simulator, tmp_path / str(next(numbers))))
 
     terms = settings(
-        max_examples=int(LONG_FORM or 10),
+        max_examples=int(LONG_FORM or 6),
         stateful_step_count=30,
         derandomize=LONG_FORM is None,
         deadline=None,
