@@ -215,7 +215,10 @@ def test_of_two_people_who_set_a_limit_at_once_the_second_speaks_after_the_first
         second.result()
     with ledger.read() as connection:
         assert [each.people for each in limits.history(connection)] == [250, 500, 600]
-        before = [row["in_force_before"] for row in connection.execute(select(audit_log.c.details)).scalars()]
+        before = [
+            row["in_force_before"]
+            for row in connection.execute(select(audit_log.c.details).order_by(audit_log.c.id)).scalars()
+        ]
     assert before == [250, 500]
 
 

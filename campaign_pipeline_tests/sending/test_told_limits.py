@@ -152,7 +152,7 @@ def test_what_is_unknown_or_no_news_changes_nothing(ledger: Ledger, clock: HandC
     assert told(ledger, 2_000, clock.now(), ceiling=2_000, setting=None) is None
     with ledger.read() as connection:
         audited = connection.execute(select(audit_log.c.actor).where(audit_log.c.action == "limit_set")).scalars().all()
-        announced = connection.execute(select(outbox.c.kind)).scalars().all()
+        announced = connection.execute(select(outbox.c.kind).order_by(outbox.c.id)).scalars().all()
     assert (list(audited), list(announced)) == ([SAID], ["limit_set"])
 
 
