@@ -61,7 +61,8 @@ def postgres_server() -> Generator[PostgresServer]:
             folder,
             as_user,
         )
-        options = f"-c listen_addresses={HOST} -c port={port} -k {folder} -c max_connections=200"
+        # Without autovacuum rows come in the order in which they were written, and plans do not change by themselves.
+        options = f"-c listen_addresses={HOST} -c port={port} -k {folder} -c max_connections=200 -c autovacuum=off"
         _run(
             [binaries / "pg_ctl", "-w", "-D", data, "-l", folder / "log", "-o", options, "start"],
             folder,
