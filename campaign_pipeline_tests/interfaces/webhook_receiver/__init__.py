@@ -1,0 +1,1 @@
+"""Tests of the webhook receiver: a real process, real signatures, real kills."""
