@@ -5,7 +5,8 @@ Keep out what is done with it: the properties at the end only hand each room its
 """
 
 import re
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -15,10 +16,13 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from campaign_pipeline.campaigns.calendar import SendCalendar, SendWindow
 from campaign_pipeline.delivery.folders import StatusFolders
+from campaign_pipeline.delivery.inbound_store import InboundTerms
 from campaign_pipeline.delivery.stop_rule import DEFAULT_RULE, StopRule
+from campaign_pipeline.recipients.consent import ConsentNeeded
 from campaign_pipeline.recipients.destinations import UsNumbers
 from campaign_pipeline.recipients.folders import ListFolders
 from campaign_pipeline.recipients.phone_numbers import check_default_region
+from campaign_pipeline.recipients.stop_words import vocabulary
 from campaign_pipeline.sending.account_terms import AccountTerms
 from campaign_pipeline.whatsapp.account import CloudApiAccount
 
@@ -29,6 +33,20 @@ _VISIBLE_ASCII: Final = re.compile(r"[!-~]+")
 
 class SettingsError(ValueError):
     """Something has to be set before this can be done; the message says what."""
+
+
+class UnsignedWebhooks(StrEnum):
+    """What is done with webhooks when no app secret is set."""
+
+    REFUSE = "refuse"
+    ACCEPT = "accept"
+
+
+class MetricsAccess(StrEnum):
+    """Who may read `/metrics`."""
+
+    TOKEN = "token"  # noqa: S105 - the word for it
+    OPEN = "open"
 
 
 class Settings(BaseSettings):
@@ -71,6 +89,16 @@ class Settings(BaseSettings):
     """More failures than this, per cent, pause the campaign; 100 never does."""
     resume_unpaused: Annotated[bool, Field(validation_alias="CAMPAIGN_RESUME_UNPAUSED")] = True
     """Whether campaigns go on by themselves once Meta has unpaused their template."""
+    ingest_seconds: Annotated[float, Field(validation_alias="CAMPAIGN_INGEST_SECONDS", gt=0)] = 300.0
+    """How long one run takes status files in; the next run goes on, in the middle of a file if need be."""
+    stop_words: Annotated[str, Field(validation_alias="CAMPAIGN_STOP_WORDS")] = ""
+    """Words and button payloads, separated by commas, that say stop beside those of every installation."""
+    start_words: Annotated[str, Field(validation_alias="CAMPAIGN_START_WORDS")] = ""
+    """Likewise of those that bring messages back."""
+    require_opt_in: Annotated[bool, Field(validation_alias="CAMPAIGN_REQUIRE_OPT_IN")] = False
+    """Whether only those are added and sent to of whom a list, or their own START, shows that they agreed."""
+    reply_window: Annotated[float, Field(validation_alias="CAMPAIGN_REPLY_WINDOW", gt=0, le=24 * 30)] = 72
+    """Hours after a message in which the person's answer counts as a reply to it."""
     whatsapp_base_url: Annotated[str, Field(validation_alias="WHATSAPP_BASE_URL", pattern=r"^https?://")] = META
     """Meta, or the local simulator."""
     whatsapp_api_version: Annotated[str, Field(validation_alias="WHATSAPP_API_VERSION", pattern=r"^v\d+\.\d+$")] = (
@@ -83,6 +111,29 @@ class Settings(BaseSettings):
     """Meta's id of the business account that the templates belong to; with it a campaign's template is looked at."""
     whatsapp_access_token: Annotated[SecretStr | None, Field(validation_alias="WHATSAPP_ACCESS_TOKEN")] = None
     """A system user's token with whatsapp_business_messaging; never shown."""
+    dagster_webserver_url: Annotated[str, Field(validation_alias="DAGSTER_WEBSERVER_URL", pattern=r"^https?://")] = (
+        "http://127.0.0.1:3000"
+    )
+    """Where the REST API starts the day's run."""
+    upload_limit: Annotated[int, Field(validation_alias="CAMPAIGN_UPLOAD_LIMIT", ge=1)] = 1024**3
+    """Bytes of a recipient list that the REST API takes in."""
+    metrics: Annotated[MetricsAccess, Field(validation_alias="CAMPAIGN_METRICS")] = MetricsAccess.TOKEN
+    """Whether `/metrics` takes a token of the role viewer, or is open to whoever can reach the port."""
+
+    whatsapp_app_secret: Annotated[SecretStr | None, Field(validation_alias="WHATSAPP_APP_SECRET")] = None
+    """The secret of Meta's app, which webhooks are signed with; several, with commas, while it is being replaced."""
+    webhook_verify_token: Annotated[SecretStr | None, Field(validation_alias="WEBHOOK_VERIFY_TOKEN")] = None
+    """A word of your own, that Meta says when the webhook is set up."""
+    webhook_unsigned: Annotated[UnsignedWebhooks, Field(validation_alias="WEBHOOK_UNSIGNED")] = UnsignedWebhooks.REFUSE
+    """Whether webhooks are taken without an app secret, from whoever posts them."""
+    webhook_forward_url: Annotated[SecretStr | None, Field(validation_alias="WEBHOOK_FORWARD_URL")] = None
+    """The receiver of automated replies, which every webhook is passed on to; it may hold a token of its own."""
+    webhook_forward_mb: Annotated[int, Field(validation_alias="WEBHOOK_FORWARD_MB", ge=64)] = 2_048
+    """Megabytes that may wait to be passed on; beyond them the oldest are given up."""
+    webhook_file_mb: Annotated[float, Field(validation_alias="WEBHOOK_FILE_MB", gt=0, le=64)] = 16.0
+    """A file of webhooks that has so many megabytes goes into the inbox."""
+    webhook_file_seconds: Annotated[float, Field(validation_alias="WEBHOOK_FILE_SECONDS", gt=0, le=3600)] = 5.0
+    """So does one that was begun so long ago."""
 
     @model_validator(mode="before")
     @classmethod
@@ -152,6 +203,11 @@ class Settings(BaseSettings):
         )
 
     @property
+    def upload_folder(self) -> Path:
+        """Where lists lie that come over the REST API, until they are taken in."""
+        return self.data_dir / "uploads"
+
+    @property
     def account_terms(self) -> AccountTerms:
         """How Meta's words about the account are taken."""
         return AccountTerms(
@@ -164,11 +220,33 @@ class Settings(BaseSettings):
         return StopRule(self.stop_after, self.stop_share)
 
     @property
+    def consent(self) -> ConsentNeeded:
+        """What has to be known of somebody's consent."""
+        return ConsentNeeded.EVIDENCE if self.require_opt_in else ConsentNeeded.UPLOAD
+
+    @property
+    def inbound_terms(self) -> InboundTerms:
+        """How inbound messages are taken."""
+        words = vocabulary(_separated(self.stop_words), _separated(self.start_words))
+        return InboundTerms(words, timedelta(hours=self.reply_window))
+
+    @property
     def status_folders(self) -> StatusFolders:
         """Where status files come in and end up."""
         return StatusFolders(
             inbox=self.data_dir / "inbox", archive=self.data_dir / "archive", rejected=self.data_dir / "rejected"
         )
+
+    @property
+    def forward_folder(self) -> Path:
+        """Where webhooks wait to be passed on."""
+        return self.data_dir / "forward"
+
+    @property
+    def app_secrets(self) -> tuple[str, ...]:
+        """Any of which a webhook may be signed with."""
+        said = "" if self.whatsapp_app_secret is None else self.whatsapp_app_secret.get_secret_value()
+        return tuple(secret.strip() for secret in said.split(",") if secret.strip())
 
     @property
     def account(self) -> CloudApiAccount:
@@ -189,6 +267,10 @@ class Settings(BaseSettings):
             self.whatsapp_phone_number_id,
             self.whatsapp_access_token.get_secret_value(),
         )
+
+
+def _separated(words: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in words.split(",") if word.strip())
 
 
 def _visible(value: str) -> str:

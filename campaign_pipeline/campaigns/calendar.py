@@ -98,6 +98,10 @@ class SendCalendar:
         upcoming = today if moment < self.send_moment(today) else today + timedelta(days=1)
         return max(upcoming, self.start_date)
 
+    def from_date_on(self, day: date | None, now: datetime) -> datetime:
+        """When something begins that is meant from a date on, in UTC: now, if that is today or not said."""
+        return now if day is None or day == self.date_of(now) else self._at(day, time.min)
+
     def local(self, moment: datetime) -> datetime:
         """A moment as the business's clocks show it."""
         return moment.astimezone(self.timezone)

@@ -9,9 +9,10 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Final
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, func, literal, or_, select, tuple_
 
 from campaign_pipeline.campaigns import templates
 from campaign_pipeline.campaigns.errors import CampaignError, CampaignNotFoundError
@@ -151,6 +152,35 @@ class CampaignChange:
         return {name: value for name in self.__slots__ if (value := getattr(self, name)) is not None}
 
 
+class CampaignSort(StrEnum):
+    """What campaigns can be sorted by."""
+
+    ID = "id"
+    NAME = "name"
+    STATUS = "status"
+    PRIORITY = "priority"
+    CREATED_AT = "created_at"
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignPage:
+    """Which campaigns are wanted.
+
+    Attributes:
+        size: How many at most.
+        sort: By what; campaigns that are equal in it stand in the order in which they were made.
+        descending: Whether the last comes first.
+        status: Only those in this status.
+        after: The id of the campaign before the first, and its value of what is sorted by; None begins.
+    """
+
+    size: int
+    sort: CampaignSort = CampaignSort.ID
+    descending: bool = False
+    status: CampaignStatus | None = None
+    after: tuple[int, int | str | datetime] | None = None
+
+
 def slug_of(name: str) -> str:
     """The short name that a campaign goes by: ``Spring Sale`` → ``spring-sale``.
 
@@ -192,6 +222,44 @@ def list_all(connection: Connection) -> list[Campaign]:
     return [
         _campaign(row) for row in connection.execute(select(marketing_campaigns).order_by(marketing_campaigns.c.id))
     ]
+
+
+def shown_lately(connection: Connection, ended_after: datetime, most: int) -> list[Campaign]:
+    """The campaigns that somebody watches, the newest first: those that send or are paused, or have ended lately.
+
+    Args:
+        connection: A transaction.
+        ended_after: Since when an ended one has to have done so, UTC.
+        most: How many at most.
+    """
+    columns = marketing_campaigns.c
+    watched = or_(columns.status.in_((CampaignStatus.ACTIVE, CampaignStatus.PAUSED)), columns.finished_at > ended_after)
+    rows = connection.execute(select(marketing_campaigns).where(watched).order_by(columns.id.desc()).limit(most))
+    return [_campaign(row) for row in rows]
+
+
+def count_by_status(connection: Connection) -> dict[CampaignStatus, int]:
+    """How many campaigns there are of each status."""
+    number = func.count().label("number")
+    query = select(marketing_campaigns.c.status, number).group_by(marketing_campaigns.c.status)
+    found = {row.status: row.number for row in connection.execute(query)}
+    return {status: found.get(status, 0) for status in CampaignStatus}
+
+
+def list_page(connection: Connection, wanted: CampaignPage) -> list[Campaign]:
+    """Some campaigns, in the order asked for; one more than the page holds tells that there is another page."""
+    column = marketing_campaigns.c[wanted.sort]
+    query = select(marketing_campaigns)
+    if wanted.status is not None:
+        query = query.where(marketing_campaigns.c.status == wanted.status)
+    if wanted.after is not None:
+        last_id, last_value = wanted.after
+        values = tuple_(column, marketing_campaigns.c.id)
+        last = tuple_(literal(last_value, column.type), literal(last_id, marketing_campaigns.c.id.type))
+        query = query.where(values < last if wanted.descending else values > last)
+    order = (column, marketing_campaigns.c.id)
+    query = query.order_by(*(each.desc() if wanted.descending else each for each in order)).limit(wanted.size)
+    return [_campaign(row) for row in connection.execute(query)]
 
 
 def find_row(connection: Connection, reference: str | int) -> Row | None:

@@ -10,3 +10,7 @@ class CampaignError(ValueError):
 
 class CampaignNotFoundError(CampaignError):
     """There is no campaign with this name or id."""
+
+
+class CampaignStateError(CampaignError):
+    """What was asked does not fit how this campaign, or another one, stands now."""

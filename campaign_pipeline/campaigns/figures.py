@@ -5,7 +5,7 @@ Keep out how they are shown.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Any
@@ -35,6 +35,7 @@ class Figures:
         sent: Accepted by WhatsApp, whatever came after.
         delivered: Delivered or read: `read` implies delivered.
         read: Read.
+        replied: Answered by the person within the reply window, whatever the answer says.
         failed: Refused, or failed later.
         skipped: Not sent to, for a reason that stands with the person.
         in_doubt: The call was made and its answer lost.
@@ -49,6 +50,7 @@ class Figures:
     sent: int
     delivered: int
     read: int
+    replied: int
     failed: int
     skipped: int
     in_doubt: int
@@ -67,8 +69,8 @@ class Figures:
         return asdict(self)
 
 
-def figures_from(in_state: Mapping[str, int], accepted: int) -> Figures:
-    """Derives every figure from the number of people in each state and of those whom WhatsApp accepted."""
+def figures_from(in_state: Mapping[str, int], accepted: int, replied: int = 0) -> Figures:
+    """Derives every figure from the number of people in each state, of those accepted and of those who replied."""
     states = {state.value: in_state.get(state, 0) for state in RecipientState}
     total = sum(states.values())
     delivered = states[RecipientState.DELIVERED] + states[RecipientState.READ]
@@ -79,6 +81,7 @@ def figures_from(in_state: Mapping[str, int], accepted: int) -> Figures:
         sent=accepted,
         delivered=delivered,
         read=states[RecipientState.READ],
+        replied=replied,
         failed=states[RecipientState.FAILED],
         skipped=states[RecipientState.SKIPPED],
         in_doubt=states[RecipientState.IN_DOUBT],
@@ -92,6 +95,14 @@ def figures_from(in_state: Mapping[str, int], accepted: int) -> Figures:
 def campaign_figures(connection: Connection, campaign_id: int) -> Figures:
     """The figures of one campaign."""
     return _figures(connection, _by_state().where(campaign_recipients.c.campaign_id == campaign_id))
+
+
+def figures_of_campaigns(connection: Connection, campaign_ids: Sequence[int]) -> dict[int, Figures]:
+    """The figures of some campaigns, by id; of those with nobody in them too."""
+    campaign = campaign_recipients.c.campaign_id
+    query = _by_state().add_columns(campaign.label("key")).where(campaign.in_(campaign_ids)).group_by(campaign)
+    found = _figures_by(connection, query)
+    return {each: found.get(each) or figures_from({}, 0) for each in campaign_ids}
 
 
 def batch_figures(connection: Connection, send_date: date) -> Figures:
@@ -121,7 +132,7 @@ def figures_by_date(connection: Connection, campaign_id: int) -> dict[date, Figu
         .group_by(batch)
         .subquery("by_batch")
     )
-    query = select(by_batch.c.state, by_batch.c.people, by_batch.c.accepted, batches.c.send_date.label("key"))
+    query = select(*by_batch.c["state", "people", "accepted", "replied"], batches.c.send_date.label("key"))
     return _figures_by(connection, query.join(batches, batches.c.id == by_batch.c.batch_id))
 
 
@@ -146,21 +157,25 @@ def _by_state() -> Select:
         campaign_recipients.c.state,
         func.count().label("people"),
         func.count(campaign_recipients.c.accepted_at).label("accepted"),
+        func.count(campaign_recipients.c.replied_at).label("replied"),
     ).group_by(campaign_recipients.c.state)
 
 
 def _figures_by(connection: Connection, by_state_and_key: Select) -> dict[Any, Figures]:
     in_state: dict[Any, dict[str, int]] = defaultdict(dict)
     accepted: dict[Any, int] = defaultdict(int)
+    replied: dict[Any, int] = defaultdict(int)
     for row in connection.execute(by_state_and_key):
         in_state[row.key][row.state] = row.people
         accepted[row.key] += row.accepted
-    return {each: figures_from(counts, accepted[each]) for each, counts in sorted(in_state.items())}
+        replied[row.key] += row.replied
+    return {each: figures_from(counts, accepted[each], replied[each]) for each, counts in sorted(in_state.items())}
 
 
 def _figures(connection: Connection, by_state: Select) -> Figures:
     rows = connection.execute(by_state).all()
-    return figures_from({row.state: row.people for row in rows}, sum(row.accepted for row in rows))
+    in_state = {row.state: row.people for row in rows}
+    return figures_from(in_state, sum(row.accepted for row in rows), sum(row.replied for row in rows))
 
 
 def _per_cent(part: int, whole: int) -> float:

@@ -22,7 +22,7 @@ from campaign_pipeline.campaigns.catalogue import (
     get,
     slug_of,
 )
-from campaign_pipeline.campaigns.errors import CampaignError
+from campaign_pipeline.campaigns.errors import CampaignError, CampaignStateError
 from campaign_pipeline.campaigns.journal import record
 from campaign_pipeline.campaigns.kept_template import NOTHING_KEPT, keep_template
 from campaign_pipeline.campaigns.preflight import errors_in, findings_of
@@ -60,7 +60,7 @@ def create(connection: Connection, draft: CampaignDraft, *, actor: str, now: dat
     slug = slug_of(draft.name)
     if connection.execute(select(exists().where(marketing_campaigns.c.slug == slug))).scalar_one():
         msg = f"There is a campaign {slug!r} already: choose another name, or delete that one while it is a draft."
-        raise CampaignError(msg)
+        raise CampaignStateError(msg)
     campaign_id = connection.execute(
         insert(marketing_campaigns)
         .values(slug=slug, status=CampaignStatus.DRAFT, created_at=now, **as_columns(checked))
@@ -86,16 +86,16 @@ def edit(
         raise CampaignError(msg)
     if campaign.status in (CampaignStatus.COMPLETED, CampaignStatus.CANCELLED):
         msg = f"{campaign.slug} is {campaign.status}: it can no longer be changed."
-        raise CampaignError(msg)
+        raise CampaignStateError(msg)
     beyond = sorted(set(given) - {"daily_send_limit", "follows_sender_limit", "priority"})
     if campaign.status != CampaignStatus.DRAFT and beyond:
         msg = f"{campaign.slug} is {campaign.status}: only its daily limit and priority can change, not {beyond[0]}."
-        raise CampaignError(msg)
+        raise CampaignStateError(msg)
     draft = replace(draft_of(campaign), **given).checked()
     slug = slug_of(draft.name)
     if slug != campaign.slug and find_row(connection, slug) is not None:
         msg = f"There is a campaign {slug!r} already: choose another name."
-        raise CampaignError(msg)
+        raise CampaignStateError(msg)
     connection.execute(
         update(marketing_campaigns)
         .where(marketing_campaigns.c.id == campaign.id)
@@ -159,7 +159,9 @@ def pause(connection: Connection, reference: str | int, *, actor: str, now: date
     told = with_reason(campaign.status_reason, reason or f"paused by {actor}")
     values = {"status_reason": told, "paused_by": PauseCause.PERSON, "paused_at": now}
     _set_status(connection, campaign, CampaignStatus.PAUSED, **values)
-    record(connection, "campaign_paused", campaign.slug, actor=actor, now=now)
+    record(
+        connection, "campaign_paused", campaign.slug, actor=actor, now=now, details={"reason": reason} if reason else {}
+    )
     return get(connection, campaign.id)
 
 
@@ -328,8 +330,8 @@ def _in_status(connection: Connection, reference: str | int, done: str, *allowed
     return campaign
 
 
-def _refused(campaign: Campaign, done: str, *allowed: CampaignStatus) -> CampaignError:
-    return CampaignError(
+def _refused(campaign: Campaign, done: str, *allowed: CampaignStatus) -> CampaignStateError:
+    return CampaignStateError(
         f"{campaign.slug} is {campaign.status}: only a campaign that is {' or '.join(allowed)} can be {done}."
     )
 
@@ -342,28 +344,28 @@ def _set_status(connection: Connection, campaign: Campaign, status: CampaignStat
     ).rowcount
     if not changed:
         msg = f"{campaign.slug} was changed by somebody else at the same moment: look at it again."
-        raise CampaignError(msg)
+        raise CampaignStateError(msg)
 
 
 def _refuse_empty(connection: Connection, campaign: Campaign) -> None:
     anyone = exists().where(campaign_recipients.c.campaign_id == campaign.id, IS_WAITING)
     if not connection.execute(select(anyone)).scalar_one():
         msg = f"{campaign.slug} has nobody in it: `campaign add {campaign.slug} FILE` first."
-        raise CampaignError(msg)
+        raise CampaignStateError(msg)
 
 
 def _refuse_another_template(campaign: Campaign, lookup: Found) -> None:
     """Somebody may have edited the draft between the look at its template and this transaction."""
     if (lookup.template.name, lookup.template.language) != (campaign.template_name, campaign.template_language):
         msg = f"{campaign.slug} got another template while it was looked up: activate it again."
-        raise CampaignError(msg)
+        raise CampaignStateError(msg)
 
 
 def _refuse_what_would_fail(connection: Connection, campaign: Campaign, lookup: TemplateLookup) -> None:
     problems = value_problems(connection, campaign.id, campaign.pattern)
     errors = errors_in(findings_of(campaign.pattern, lookup, problems, campaign.slug, campaign.status))
     if errors:
-        raise CampaignError(" ".join(finding.sentence for finding in errors))
+        raise CampaignStateError(" ".join(finding.sentence for finding in errors))
 
 
 def _of_another_template(campaign: Campaign, draft: CampaignDraft) -> dict[str, None]:

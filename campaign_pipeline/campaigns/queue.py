@@ -35,6 +35,7 @@ class QueuedPerson:
     """One person at the head of a campaign's queue."""
 
     recipient_id: int
+    person_key: str
     position: int
     unsubscribed: bool
 
@@ -92,7 +93,7 @@ def demands_up_to(connection: Connection, most: int) -> list[Demand]:
 def head_of_queue(connection: Connection, campaign_id: int, size: int, after_position: int) -> list[QueuedPerson]:
     """The next `size` people of one campaign behind a place in its queue, the unsubscribed among them marked."""
     query = (
-        select(campaign_recipients.c.id, campaign_recipients.c.position, subscriptions.c.status)
+        select(*campaign_recipients.c["id", "person_key", "position"], subscriptions.c.status)
         .select_from(
             campaign_recipients.outerjoin(subscriptions, subscriptions.c.person_key == campaign_recipients.c.person_key)
         )
@@ -106,7 +107,7 @@ def head_of_queue(connection: Connection, campaign_id: int, size: int, after_pos
         .limit(size)
     )
     return [
-        QueuedPerson(row.id, row.position, row.status == SubscriptionStatus.UNSUBSCRIBED)
+        QueuedPerson(row.id, row.person_key, row.position, row.status == SubscriptionStatus.UNSUBSCRIBED)
         for row in connection.execute(query)
     ]
 

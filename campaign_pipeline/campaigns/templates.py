@@ -17,7 +17,8 @@ FILENAME: Final = "header.document.filename"
 _HEADER: Final = "header."
 _BUTTON: Final = re.compile(r"button\.(?P<index>[0-9])(?P<kind>\.payload|\.code)?")
 _WORD: Final = r"[a-z][a-z0-9_]*|[1-9][0-9]?"
-_NAME: Final = re.compile(rf"({_WORD})|header\.({_WORD})|{re.escape(FILENAME)}|{_BUTTON.pattern}")
+NAME: Final = re.compile(rf"({_WORD})|header\.({_WORD})|{re.escape(FILENAME)}|{_BUTTON.pattern}")
+"""How a parameter can be called."""
 
 _HOW_TO_WRITE: Final = (
     "A parameter is written NAME=COLUMN, as in first_name=name or 1=name, also header.1=name, header.image=picture or "
@@ -49,7 +50,7 @@ class TemplateParameter:
         """
         left, equals, right = text.partition("=")
         name, value = left.removesuffix(":").strip(), right.strip()
-        if not equals or not value or not _NAME.fullmatch(name):
+        if not equals or not value or not NAME.fullmatch(name):
             msg = f"{_HOW_TO_WRITE}, not {text!r}."
             raise CampaignError(msg)
         return cls(name, fixed=value) if left.endswith(":") else cls(name, value)

@@ -3,22 +3,14 @@
 Add here what is kept of a date. Keep out the figures' definitions: `campaigns.figures`.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete, select, update
 
 from campaign_pipeline.campaigns.figures import Figures, figures_by_campaign
 from campaign_pipeline.campaigns.send_schedule import refresh_actuals
-from campaign_pipeline.ledger.schema import (
-    batches,
-    campaign_analytics,
-    campaign_recipients,
-    delivery_events,
-    marketing_campaigns,
-    send_attempts,
-)
+from campaign_pipeline.ledger.schema import batches, campaign_analytics, marketing_campaigns
 from campaign_pipeline.ledger.upsert import upsert
 
 
@@ -56,27 +48,19 @@ def refresh_date(connection: Connection, send_date: date, now: datetime) -> list
     return refreshed
 
 
-def dates_touched(connection: Connection, file_ids: Iterable[int]) -> list[date]:
-    """The send dates whose people the events of some status files are about, in order."""
-    # Looked up for each event by itself: joined, the tables are read whole by a PostgreSQL that knows nothing of a new
-    # file yet.
-    recipient_id = (
-        select(send_attempts.c.recipient_id)
-        .where(send_attempts.c.id == delivery_events.c.attempt_id)
-        .correlate(delivery_events)
-        .scalar_subquery()
-    )
-    batch_id = (
-        select(campaign_recipients.c.batch_id)
-        .where(campaign_recipients.c.id == recipient_id)
-        .correlate(delivery_events)
-        .scalar_subquery()
-    )
-    of_files = (
-        select(batch_id.label("id"))
-        .where(delivery_events.c.file_id.in_(list(file_ids)))
-        .distinct()
-        .subquery("of_files")
-    )
-    dates = select(batches.c.send_date).join(of_files, of_files.c.id == batches.c.id).order_by(batches.c.send_date)
-    return list(connection.execute(dates).scalars())
+def dates_due(connection: Connection) -> list[date]:
+    """The send dates of whose people something was heard since their analytics were brought up to date, in order."""
+    due = select(batches.c.send_date).where(batches.c.analytics_due == 1).order_by(batches.c.send_date)
+    return list(connection.execute(due).scalars())
+
+
+def refresh_due(connection: Connection, send_date: date, now: datetime) -> list[DateAnalytics]:
+    """Brings the analytics of a date up to date that are due, so that they no longer are.
+
+    Args:
+        connection: A transaction that writes and folds alone: what is heard in the meantime makes them due again.
+        send_date: The date.
+        now: The moment, UTC.
+    """
+    connection.execute(update(batches).where(batches.c.send_date == send_date).values(analytics_due=0))
+    return refresh_date(connection, send_date, now)

@@ -17,6 +17,7 @@ from sqlalchemy import ColumnElement, Connection, Row, case, func, or_, select, 
 from campaign_pipeline.campaigns.held_countries import hold_country
 from campaign_pipeline.campaigns.journal import audit
 from campaign_pipeline.campaigns.lifecycle import pause_for, with_reason
+from campaign_pipeline.delivery.new_evidence import folded_to
 from campaign_pipeline.delivery.stop_rule import IN_A_ROW, MessageEnd, StopRule
 from campaign_pipeline.ledger.conditions import FAILURE_TO_ACT_ON
 from campaign_pipeline.ledger.engine import Ledger
@@ -28,11 +29,11 @@ from campaign_pipeline.ledger.schema import (
     marketing_campaigns,
     send_attempts,
     senders,
-    subscriptions,
 )
-from campaign_pipeline.ledger.states import AttemptOutcome, CampaignStatus, PauseCause, SubscriptionStatus
+from campaign_pipeline.ledger.states import AttemptOutcome, CampaignStatus, PauseCause, SubscriptionStatus, Voice
 from campaign_pipeline.recipients.phone_numbers import PhoneNumber
-from campaign_pipeline.recipients.subscriptions import unsubscribe
+from campaign_pipeline.recipients.subscription_rule import Word
+from campaign_pipeline.recipients.subscriptions import SaidWord, believable, note
 from campaign_pipeline.whatsapp.errors import Arrival, ErrorClass, KnownError, look_up
 
 WHATSAPP: Final = "WhatsApp"
@@ -109,11 +110,12 @@ def act_on_answers(connection: Connection, failures: Sequence[Failure], rule: St
 def act_on_webhooks(ledger: Ledger, rule: StopRule, clock: Callable[[], datetime]) -> None:
     """Does what failed webhooks mean at large that were matched to attempts and not acted on yet; often nothing.
 
-    Killed in the middle, the next one goes on with the rest.
+    Those that an ingest has stored and not folded yet are left to it: until then the rule sees neither them nor what
+    went well beside them. Killed in the middle, the next one goes on with the rest.
     """
     while True:
         with ledger.read() as connection:
-            if connection.execute(select(delivery_events.c.id).where(FAILURE_TO_ACT_ON).limit(1)).first() is None:
+            if connection.execute(select(delivery_events.c.id).where(*_to_act_on(connection)).limit(1)).first() is None:
                 return
         with ledger.write() as connection:
             hold_senders(connection)
@@ -175,16 +177,33 @@ def hold_country_for(
     return f"Nobody in {region} is sent to now: {failure.in_words()}"
 
 
-def unsubscribe_for(connection: Connection, who: PhoneNumber, failure: Failure, now: datetime) -> None:
-    """Notes that a person wants no messages, as a failure says."""
-    unsubscribe(connection, who, source=f"{WHATSAPP}, error {failure.error.code}", now=now)
+def unsubscribe_for(connection: Connection, told: Iterable[tuple[PhoneNumber, Failure]], now: datetime) -> None:
+    """Notes that people want no messages, as failures say: by their own setting in WhatsApp."""
+    note(
+        connection,
+        [
+            SaidWord(
+                who,
+                Word(
+                    SubscriptionStatus.UNSUBSCRIBED,
+                    Voice.META,
+                    f"{WHATSAPP}, error {failure.error.code}",
+                    believable(failure.at, now),
+                ),
+                # An answer and a webhook may tell of one message both.
+                f"attempt:{failure.attempt_id}",
+            )
+            for who, failure in told
+        ],
+        now,
+    )
 
 
 def _act_on_some_webhooks(connection: Connection, rule: StopRule, now: datetime) -> None:
     event = delivery_events.c
     rows = connection.execute(
         select(*event["id", "attempt_id", "error_code", "error_text", "occurred_at"])
-        .where(FAILURE_TO_ACT_ON)
+        .where(*_to_act_on(connection))
         # In the order of their index: by id SQLite goes through all events there are.
         .order_by(event.attempt_id, event.id)
         .limit(_EVENTS_AT_ONCE)
@@ -193,6 +212,11 @@ def _act_on_some_webhooks(connection: Connection, rule: StopRule, now: datetime)
     known = [each for each in _with_attempts(connection, failures) if not each.is_settled_before]
     _act(connection, known, rule, now)
     connection.execute(update(delivery_events).where(event.id.in_([row.id for row in rows])).values(acted_at=now))
+
+
+def _to_act_on(connection: Connection) -> tuple[ColumnElement[bool], ...]:
+    # Not the number itself, or SQLite would go through all events up to it.
+    return FAILURE_TO_ACT_ON, delivery_events.c.id + 0 <= folded_to(connection)
 
 
 def _told_by_webhook(row: Row) -> Failure:
@@ -229,7 +253,10 @@ def _with_attempts(connection: Connection, failures: Sequence[Failure]) -> list[
 
 def _act(connection: Connection, known: Sequence[_Known], rule: StopRule, now: datetime) -> None:
     of_class = _by_class(known)
-    _unsubscribe(connection, of_class.get(ErrorClass.UNSUBSCRIBED, ()), now)
+    unwilling = of_class.get(ErrorClass.UNSUBSCRIBED, ())
+    unsubscribe_for(
+        connection, [(PhoneNumber(one.about.phone, one.about.person_key), one.failure) for one in unwilling], now
+    )
     _pause_campaigns(connection, of_class.get(ErrorClass.CAMPAIGN, ()), now)
     _pause_by_rule(connection, {each.about.campaign_id for each in known}, rule, now)
     for each in _first_by(of_class.get(ErrorClass.COUNTRY, ()), lambda one: one.about.region or ""):
@@ -251,21 +278,6 @@ def _first_by(known: Iterable[_Known], key: Callable[[_Known], _Key]) -> list[_K
     for each in known:
         first.setdefault(key(each), each)
     return [first[each] for each in sorted(first)]
-
-
-def _unsubscribe(connection: Connection, known: Iterable[_Known], now: datetime) -> None:
-    for each in _first_by(known, lambda one: one.about.person_key):
-        last_word = connection.execute(
-            select(*subscriptions.c["status", "changed_at"]).where(subscriptions.c.person_key == each.about.person_key)
-        ).one_or_none()
-        if (
-            last_word is not None
-            and last_word.status == SubscriptionStatus.SUBSCRIBED
-            and last_word.changed_at > each.failure.at
-        ):
-            continue
-        phone = PhoneNumber(each.about.phone, each.about.person_key)
-        unsubscribe_for(connection, phone, each.failure, now)
 
 
 def _pause_campaigns(connection: Connection, known: Iterable[_Known], now: datetime) -> None:

@@ -16,6 +16,7 @@ from sqlalchemy import (
     Connection,
     Integer,
     Select,
+    Table,
     and_,
     case,
     func,
@@ -26,7 +27,17 @@ from sqlalchemy import (
     update,
 )
 
-from campaign_pipeline.ledger.bulk import in_portions
+from campaign_pipeline.delivery.evidence import (
+    gather_evidence,
+    new_names,
+    not_answered_yet,
+    people_told_of,
+    told_other_wamids,
+)
+from campaign_pipeline.delivery.matching import attempt_of_event, contested, match_anew
+from campaign_pipeline.delivery.replies import count_late_replies, has_unnamed_replies
+from campaign_pipeline.ledger.bulk import among, in_portions
+from campaign_pipeline.ledger.byte_order import by_bytes
 from campaign_pipeline.ledger.schema import (
     batches,
     campaign_recipients,
@@ -42,7 +53,7 @@ from campaign_pipeline.ledger.states import (
     RecipientState,
     SkipReason,
 )
-from campaign_pipeline.recipients.identity import learn_aliases
+from campaign_pipeline.recipients.identity import learn_names
 
 FAR_AWAY: Final = datetime.fromisoformat("9999-01-01T00:00:00+00:00")
 """Until when a call counts whose end is not known yet."""
@@ -104,6 +115,28 @@ def refold(connection: Connection, recipient_ids: Select, now: datetime) -> None
         _recount_moved_on(connection, some)
 
 
+def derive_anew(connection: Connection, attempt_ids: Sequence[str], now: datetime) -> None:
+    """Throws away what webhooks have said about some attempts, and brings it onto them again from the stored events.
+
+    Nobody goes back to the queue: where evidence is gone that was once there, the person stays where it had led.
+
+    Args:
+        connection: A transaction that writes, and folds alone.
+        attempt_ids: At most as many as a statement takes.
+        now: Noted as the time of the change.
+    """
+    if not attempt_ids:
+        return
+    _forget_statuses(connection, attempt_ids)
+    evidence = gather_evidence(connection, attempt_ids)
+    _learn_statuses(connection, evidence, newest_time(connection, now) + CAPACITY_WINDOW)
+    people = select(_attempt.recipient_id).where(_attempt.id.in_(attempt_ids))
+    for some in _in_groups(connection, people):
+        _fold(connection, some, now)
+        _recount_moved_on(connection, some)
+    learn_names(connection, new_names(connection, evidence), now)
+
+
 def newest_time(connection: Connection, now: datetime) -> datetime:
     """The later of the machine's time and the newest stamp of any attempt, which a clock set back cannot undo."""
     newest = connection.execute(select(func.max(senders.c.newest_stamp))).scalar_one()
@@ -128,31 +161,35 @@ def _fold(connection: Connection, recipient_ids: Sequence[int], now: datetime) -
             func.min(case((_was_accepted(), _attempt.answered_at))).label("accepted_at"),
             func.max(_attempt.batch_id).label("batch_id"),
             func.max(
-                func.coalesce(_attempt.failure_text, case((_attempt.refused_person == 1, _attempt.error_text)))
+                by_bytes(
+                    func.coalesce(_attempt.failure_text, case((_attempt.refused_person == 1, _attempt.error_text)))
+                )
             ).label("failure"),
         )
-        .where(_attempt.recipient_id.in_(recipient_ids))
+        .where(among(connection, _attempt.recipient_id, recipient_ids))
         .group_by(_attempt.recipient_id)
         .subquery("amount")
     )
     recipient = campaign_recipients.c
     proven = case({rank_of(state): state.value for state in RANKS}, value=amount.c.rank)
+    reason = case((amount.c.rank == rank_of(RecipientState.FAILED), amount.c.failure), else_=null())
     connection.execute(
         update(campaign_recipients)
         .where(
-            recipient.id.in_(recipient_ids),
+            among(connection, recipient.id, recipient_ids),
             recipient.id == amount.c.recipient_id,
             amount.c.rank > 0,
             or_(
                 recipient.state != proven,
                 recipient.accepted_at.is_distinct_from(amount.c.accepted_at),
+                recipient.reason.is_distinct_from(reason),
             ),
         )
         .values(
             state=proven,
             accepted_at=amount.c.accepted_at,
             batch_id=func.coalesce(recipient.batch_id, amount.c.batch_id),
-            reason=case((amount.c.rank == rank_of(RecipientState.FAILED), amount.c.failure), else_=null()),
+            reason=reason,
             changed_at=now,
         )
     )
@@ -223,100 +260,165 @@ def _recount_moved_on(connection: Connection, recipient_ids: Sequence[int]) -> N
 def match_events(connection: Connection, events: ColumnElement[bool]) -> None:
     """Finds the attempts that some unmatched events belong to: by the attempt's id, else by wamid."""
     event = delivery_events.c
-    by_id = select(_attempt.id).where(_attempt.id == event.callback_data).correlate(delivery_events).scalar_subquery()
-    by_wamid = (
-        select(func.min(_attempt.id))
-        .where(_attempt.wamid == event.wamid)
-        # Without it PostgreSQL may look for the smallest id by going through the primary key from its beginning.
-        .group_by(_attempt.wamid)
-        .correlate(delivery_events)
-        .scalar_subquery()
-    )
     # Not `IS NULL`, for which there is an index: while its statistics say that there are none, PostgreSQL would rather
     # go through all of that one, in which the events of strangers' messages pile up.
     is_unmatched = func.coalesce(event.attempt_id, "") == ""
-    connection.execute(
-        update(delivery_events).where(is_unmatched, events).values(attempt_id=func.coalesce(by_id, by_wamid))
-    )
+    connection.execute(update(delivery_events).where(is_unmatched, events).values(attempt_id=attempt_of_event()))
 
 
 def apply_evidence(connection: Connection, attempt_ids: Select, now: datetime, window_end: datetime) -> None:
+    """Does what `apply_to_attempts` does, for the attempts that a query gives; nulls among them are left out."""
+    for some in _in_groups(connection, attempt_ids):
+        apply_to_attempts(connection, some, now, window_end)
+
+
+def apply_to_attempts(connection: Connection, attempt_ids: Sequence[str], now: datetime, window_end: datetime) -> None:
     """Brings what the stored events say onto their attempts, folds the recipients of these, and learns their aliases.
 
     Args:
-        connection: A transaction that writes.
-        attempt_ids: A query for the attempts that events were matched to; null for an event that was not.
+        connection: A transaction that writes, and folds alone.
+        attempt_ids: Attempts that have events, at most as many as a statement takes.
         now: Noted as the time of the change.
         window_end: Until when a call counts whose answer is this evidence: 24 h from now.
     """
-    groups = list(_in_groups(connection, attempt_ids))
-    if not groups:
-        return
     window_end = max(window_end, newest_time(connection, now) + CAPACITY_WINDOW)
-    for some in groups:
-        _learn_wamids(connection, some)
-    for some in groups:
-        _learn_statuses(connection, some, window_end)
-    for some in groups:
-        refold(connection, select(_attempt.recipient_id).where(_attempt.id.in_(some)), now)
-    for some in groups:
-        learn_aliases(connection, some, now)
+    evidence = gather_evidence(connection, attempt_ids)
+    moved: Sequence[str] = ()
+    if told_other := told_other_wamids(connection, evidence):
+        moved = learn_wamids(connection, told_other)
+        # Statuses that came without our attempt's id are among them now.
+        evidence = gather_evidence(connection, attempt_ids)
+    answered = not_answered_yet(connection, evidence) if has_unnamed_replies(connection) else ()
+    _learn_statuses(connection, evidence, window_end)
+    _fold_people(connection, people_told_of(connection, evidence), now)
+    learnt = learn_names(connection, new_names(connection, evidence), now)
+    if answered or told_other or learnt:
+        count_late_replies(connection, sorted({*answered, *told_other}), learnt)
+    for some in in_portions(moved):
+        derive_anew(connection, some, now)
+        for people in _in_groups(connection, select(_attempt.recipient_id).where(_attempt.id.in_(some))):
+            _fold_people(connection, people, now)
 
 
-def _learn_wamids(connection: Connection, attempt_ids: Sequence[str]) -> None:
-    """Takes Meta's id of a message from its statuses, and with it those statuses that came without our attempt's id."""
+def _fold_people(connection: Connection, recipient_ids: Sequence[int], now: datetime) -> None:
+    """Folds recipients of whom something was heard, so that nobody of them goes back to the queue.
+
+    The analytics of their dates are due then.
+    """
+    recipient = campaign_recipients.c
+    of_these = among(connection, recipient.id, recipient_ids)
+    batch_ids = set(connection.execute(select(recipient.batch_id).where(of_these).distinct()).scalars())
+    back_in_queue: Sequence[int] = []
+    if None in batch_ids:
+        waiting = select(recipient.id).where(of_these, recipient.batch_id.is_(None))
+        back_in_queue = connection.execute(waiting).scalars().all()
+    _fold(connection, recipient_ids, now)
+    if back_in_queue:
+        _recount_moved_on(connection, back_in_queue)
+        batch_ids |= set(connection.execute(select(recipient.batch_id).where(of_these).distinct()).scalars())
+    connection.execute(
+        update(batches)
+        .where(batches.c.analytics_due == 0, batches.c.id.in_(batch_ids - {None}))
+        .values(analytics_due=1)
+    )
+
+
+def learn_wamids(connection: Connection, attempt_ids: Sequence[str]) -> list[str]:
+    """Takes Meta's id of a message from its statuses, and with it those statuses that came without our attempt's id.
+
+    Where several wamids are told for one attempt, it shows that of the answer to its call if no status has told that
+    one, else the least: whatever came first.
+
+    Returns:
+        Attempts that have lost or won an event which had been another one's; none, unless messages share a wamid.
+    """
     event = delivery_events.c
+    with_id = and_(event.attempt_id.in_(attempt_ids), event.callback_data == event.attempt_id)
     told = (
-        select(func.min(event.wamid))
-        .where(event.attempt_id == _attempt.id)
-        # As in `match_events`: the statuses of one attempt, not all that there are in the order of their wamids.
+        select(event.attempt_id, func.min(by_bytes(event.wamid)).label("wamid"))
+        .where(with_id)
+        .group_by(event.attempt_id)
+        .subquery("told")
+    )
+    is_told = (
+        select(event.id)
+        .where(event.wamid == _attempt.wamid, event.attempt_id == _attempt.id, event.callback_data == _attempt.id)
+        .correlate(send_attempts)
+        .exists()
+    )
+    connection.execute(
+        update(send_attempts)
+        .where(
+            _attempt.id.in_(attempt_ids),
+            _attempt.id == told.c.attempt_id,
+            or_(_attempt.wamid.is_(None), and_(_attempt.wamid != told.c.wamid, is_told)),
+        )
+        .values(wamid=told.c.wamid)
+    )
+    known = select(_attempt.wamid).where(_attempt.id.in_(attempt_ids), _attempt.wamid.is_not(None))
+    wamids = connection.execute(known.union(select(event.wamid).where(with_id))).scalars().all()
+    moved: set[str] = set()
+    # One attempt may have been told any number of wamids.
+    for some in in_portions(wamids):
+        match_events(connection, event.wamid.in_(some))
+        if shared := contested(connection, some):
+            moved |= set(match_anew(connection, event.wamid.in_(shared)))
+    return sorted(moved)
+
+
+def _forget_statuses(connection: Connection, attempt_ids: Sequence[str]) -> None:
+    """Takes away what is said to have been heard of some attempts of which there are no events."""
+    learnt = _attempt["sent_at", "delivered_at", "read_at", "failed_at", "failure_code", "failure_text"]
+    heard_of = (
+        select(delivery_events.c.id)
+        .where(delivery_events.c.attempt_id == _attempt.id)
+        .correlate(send_attempts)
+        .exists()
+    )
+    connection.execute(
+        update(send_attempts)
+        .where(_attempt.id.in_(attempt_ids), or_(*(each.is_not(None) for each in learnt)), ~heard_of)
+        .values({each: null() for each in learnt})
+    )
+
+
+def _learn_statuses(connection: Connection, evidence: Table, window_end: datetime) -> None:
+    """Brings the earliest time of each status onto its attempt."""
+    event, learnt = delivery_events.c, evidence.c
+    open_ended = _attempt.outcome.in_((AttemptOutcome.CALLING, AttemptOutcome.IN_DOUBT))
+    # Meta's clock is not ours, by which answers are put into their order.
+    latest = literal(window_end - CAPACITY_WINDOW, _attempt.answered_at.type)
+    first_heard = case(
+        (learnt.first_at < _attempt.started_at, _attempt.started_at),
+        (learnt.first_at > latest, latest),
+        else_=learnt.first_at,
+    )
+    # A time that an event tells is no time of an answer: an earlier event may have come since.
+    # Looked up by itself: as an EXISTS, PostgreSQL may prepare for it by reading all events.
+    answered_by_event = (
+        select(func.min(event.id))
+        .where(event.attempt_id == _attempt.id, event.occurred_at == _attempt.answered_at)
         .group_by(event.attempt_id)
         .correlate(send_attempts)
         .scalar_subquery()
     )
     connection.execute(
-        update(send_attempts).where(_attempt.id.in_(attempt_ids), _attempt.wamid.is_(None)).values(wamid=told)
-    )
-    known = select(_attempt.wamid).where(_attempt.id.in_(attempt_ids), _attempt.wamid.is_not(None))
-    match_events(connection, event.wamid.in_(connection.execute(known).scalars().all()))
-
-
-def _learn_statuses(connection: Connection, attempt_ids: Sequence[str], window_end: datetime) -> None:
-    """Brings the earliest time of each status onto its attempt."""
-    event = delivery_events.c
-
-    def earliest(status: str) -> ColumnElement[datetime | None]:
-        return func.min(case((event.status == status, event.occurred_at)))
-
-    learnt = (
-        select(
-            event.attempt_id,
-            earliest("sent").label("sent_at"),
-            earliest("delivered").label("delivered_at"),
-            earliest("read").label("read_at"),
-            earliest("failed").label("failed_at"),
-            func.max(case((event.status == "failed", event.error_code))).label("failure_code"),
-            func.max(case((event.status == "failed", event.error_text))).label("failure_text"),
-            func.min(event.occurred_at).label("first_at"),
-        )
-        .where(event.attempt_id.in_(attempt_ids))
-        .group_by(event.attempt_id)
-        .subquery("learnt")
-    )
-    open_ended = _attempt.outcome.in_((AttemptOutcome.CALLING, AttemptOutcome.IN_DOUBT))
-    connection.execute(
         update(send_attempts)
-        .where(_attempt.id.in_(attempt_ids), _attempt.id == learnt.c.attempt_id)
+        .where(_attempt.id == learnt.attempt_id)
         .values(
-            sent_at=learnt.c.sent_at,
-            delivered_at=func.coalesce(learnt.c.delivered_at, learnt.c.read_at),
-            read_at=learnt.c.read_at,
-            failed_at=learnt.c.failed_at,
-            failure_code=learnt.c.failure_code,
-            failure_text=learnt.c.failure_text,
+            sent_at=learnt.sent_at,
+            delivered_at=func.coalesce(learnt.delivered_at, learnt.read_at),
+            read_at=learnt.read_at,
+            failed_at=learnt.failed_at,
+            failure_code=learnt.failure_code,
+            failure_text=learnt.failure_text,
             # A webhook that names the attempt is WhatsApp's word that it has the message.
             outcome=case((open_ended, AttemptOutcome.ACCEPTED.value), else_=_attempt.outcome),
-            answered_at=func.coalesce(_attempt.answered_at, learnt.c.first_at),
+            answered_at=case(
+                (_attempt.answered_at.is_(None), first_heard),
+                (and_(_attempt.http_status.is_(None), answered_by_event.is_not(None)), first_heard),
+                else_=_attempt.answered_at,
+            ),
             counts_until=case(
                 (_attempt.outcome == AttemptOutcome.CALLING, literal(window_end, _attempt.counts_until.type)),
                 else_=_attempt.counts_until,

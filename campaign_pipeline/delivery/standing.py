@@ -80,6 +80,11 @@ def doubts_by_age(connection: Connection, now: datetime) -> DoubtsByAge:
     return DoubtsByAge(row.people, row.day, row.week)
 
 
+def unmatched_events(connection: Connection) -> int:
+    """How many status events there are that nobody here knows the message of."""
+    return connection.execute(select(func.count()).where(delivery_events.c.attempt_id.is_(None))).scalar_one()
+
+
 def silence(connection: Connection, now: datetime) -> Silence:
     """What was heard of the messages that WhatsApp accepted in the last day."""
     row = connection.execute(

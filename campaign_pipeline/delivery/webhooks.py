@@ -15,13 +15,18 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, TypeGuard
 
+from msgspec import Struct
+
 from campaign_pipeline.whatsapp.graph_answers import storable, storable_json, without_token
 
 _MILLISECONDS_FROM: Final = 100_000_000_000
 """Unix times are seconds; some senders of test data write milliseconds, which are this large since 1973."""
 
-_LONGEST_ALIAS: Final = 200
+LONGEST_ALIAS: Final = 200
 """Bytes; a business-scoped user id has at most 131 characters."""
+
+LONGEST_WORD: Final = 1_000
+"""Bytes; Meta's ids of messages have about 60, and what a sender may have sent along at most 512."""
 
 _LARGEST_CODE: Final = 2**31 - 1
 _CODE_AS_TEXT: Final = re.compile(r"[0-9]{1,10}")
@@ -47,8 +52,7 @@ class PayloadError(ValueError):
     """What came is not a webhook payload that status events can be read from."""
 
 
-@dataclass(frozen=True, slots=True)
-class StatusEvent:
+class StatusEvent(Struct, frozen=True, gc=False):
     """One status of one message, as a webhook told it.
 
     Attributes:
@@ -135,7 +139,7 @@ def _account_events(payload: dict[str, Any]) -> Iterator[AccountEvent]:
         for change in _list_in(entry, "changes"):
             name = change.get("field") if isinstance(change, dict) else None
             value = change.get("value") if isinstance(change, dict) else None
-            if name in ACCOUNT_FIELDS and isinstance(value, dict):
+            if isinstance(name, str) and name in ACCOUNT_FIELDS and isinstance(value, dict):
                 account = storable(str(entry.get("id", "")))
                 value = storable_json(value)
                 whole = json.dumps([account, entry.get("time"), name, value], sort_keys=True)
@@ -171,7 +175,7 @@ def _read_status(status: object) -> StatusEvent:
     wamid, word = status.get("id"), status.get("status")
     if isinstance(word, str):
         word = word.lower()
-    if not _is_word(wamid, 1_000) or not _is_word(word, 40):
+    if not _is_word(wamid, LONGEST_WORD) or not _is_word(word, 40):
         msg = "a status lacks its id or its status"
         raise PayloadError(msg)
     code, text = _read_error(status)
@@ -182,7 +186,7 @@ def _read_status(status: object) -> StatusEvent:
         occurred_at=read_timestamp(status.get("timestamp")),
         error_code=code,
         error_text=text,
-        callback_data=callback_data if _is_word(callback_data, 1_000) else None,
+        callback_data=callback_data if _is_word(callback_data, LONGEST_WORD) else None,
         raw=json.dumps(status, separators=(",", ":")),
         recipient_id=None if status.get("recipient_type") == "group" else _alias_in(status, "recipient_id"),
         recipient_user_id=_alias_in(status, "recipient_user_id"),
@@ -191,7 +195,7 @@ def _read_status(status: object) -> StatusEvent:
 
 def _alias_in(status: dict[str, Any], name: str) -> str | None:
     alias = status.get(name)
-    return alias if _is_word(alias, _LONGEST_ALIAS) else None
+    return alias if _is_word(alias, LONGEST_ALIAS) else None
 
 
 def _is_word(value: object, longest: int) -> TypeGuard[str]:
@@ -203,11 +207,11 @@ def read_timestamp(value: object) -> datetime:
     """A webhook's time: Unix seconds as a string or a number, milliseconds where it is too large for seconds.
 
     Raises:
-        PayloadError: It is no such time.
+        PayloadError: It is no such time, or is before 1970: no calendar has the hours before the first of all days.
     """
     try:
         number = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else None
-        if number is None:
+        if number is None or number < 0:
             msg = f"a status has no readable timestamp: {value!r}"
             raise PayloadError(msg)
         seconds = number / 1000 if number >= _MILLISECONDS_FROM else number
@@ -229,7 +233,7 @@ def _read_error(status: dict[str, Any]) -> tuple[int, str | None]:
 
 
 def _code_of(value: object) -> int:
-    """An error's code; 0 for what is none, or more than a column holds."""
+    """An error's code; 0 for what is none (true is no number here), or more than a column holds."""
     if isinstance(value, str) and _CODE_AS_TEXT.fullmatch(value):
         value = int(value)
-    return value if isinstance(value, int) and abs(value) <= _LARGEST_CODE else 0
+    return value if type(value) is int and abs(value) <= _LARGEST_CODE else 0

@@ -11,7 +11,13 @@ from typing import Final
 
 from sqlalchemy import ColumnElement, and_, literal, literal_column
 
-from campaign_pipeline.ledger.schema import account_events, campaign_recipients, delivery_events, send_attempts
+from campaign_pipeline.ledger.schema import (
+    account_events,
+    campaign_recipients,
+    delivery_events,
+    inbound_words,
+    send_attempts,
+)
 from campaign_pipeline.ledger.states import UNSETTLED, AttemptOutcome, RecipientState
 
 
@@ -37,3 +43,6 @@ FAILURE_TO_ACT_ON: Final = and_(
 
 ACCOUNT_EVENT_TO_ACT_ON: Final = account_events.c.acted_at.is_(None)
 """Word of Meta about the account that nothing was done about yet."""
+
+INBOUND_TO_ACT_ON: Final = inbound_words.c.acted_at.is_(None)
+"""What a person said or changed that nothing was done about yet."""

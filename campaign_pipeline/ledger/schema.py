@@ -35,15 +35,18 @@ from campaign_pipeline.ledger.states import (
     MAY_BE_REPEATED,
     UNSETTLED,
     AliasKind,
+    ApiRole,
     AttemptOutcome,
     BatchState,
     CampaignStatus,
     DeliveryFileState,
+    InboundKind,
     ListState,
     PauseCause,
     RecipientState,
     RejectionReason,
     SubscriptionStatus,
+    Voice,
 )
 
 
@@ -180,12 +183,47 @@ recipient_rejections = Table(
 subscriptions = Table(
     "subscriptions",
     metadata,
+    # The present state, derived from what was said; for who has said nothing, what the first upload made of them.
     Column("person_key", String(32), primary_key=True),
     Column("phone", String(32), nullable=False),
     Column("status", String(20), nullable=False),
     Column("source", Text, nullable=False),
     Column("changed_at", UtcDateTime, nullable=False),
     _one_of("status", SubscriptionStatus),
+)
+
+subscription_events = Table(
+    "subscription_events",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("person_key", String(32), nullable=False),
+    # Tells a word from the person's other words: the same one, heard again, is kept once.
+    Column("word_key", String(80), nullable=False),
+    Column("phone", String(32), nullable=False),
+    Column("status", String(20), nullable=False),
+    Column("voice", String(20), nullable=False),
+    Column("source", Text, nullable=False),
+    # When it was said; of two words the later one counts, whichever was heard first.
+    Column("occurred_at", UtcDateTime, nullable=False),
+    Column("received_at", UtcDateTime, nullable=False),
+    _one_of("status", SubscriptionStatus),
+    _one_of("voice", Voice),
+    UniqueConstraint("person_key", "word_key"),
+)
+
+opt_ins = Table(
+    "opt_ins",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("person_key", String(32), nullable=False),
+    # Tells one piece of evidence from the others of the same person.
+    Column("evidence_key", String(64), nullable=False),
+    Column("source", Text, nullable=False),
+    Column("occurred_at", UtcDateTime, nullable=False),
+    # What the person agreed to, where it is known.
+    Column("text", Text),
+    Column("received_at", UtcDateTime, nullable=False),
+    UniqueConstraint("person_key", "evidence_key"),
 )
 
 senders = Table(
@@ -255,6 +293,8 @@ batches = Table(
     Column("state", String(20), nullable=False),
     Column("size", Integer, nullable=False),
     Column("moved_on", Integer, nullable=False, server_default="0"),
+    # 1 once something was heard of its people, until the analytics of its date are brought up to date.
+    Column("analytics_due", Integer, nullable=False, server_default="0"),
     Column("close_reason", Text),
     Column("taken_by_run", Text, nullable=False),
     Column("taken_at", UtcDateTime, nullable=False),
@@ -282,6 +322,8 @@ campaign_recipients = Table(
     Column("batch_id", ForeignKey("batches.id")),
     # When WhatsApp accepted the message: what `sent` counts, whatever came after.
     Column("accepted_at", UtcDateTime),
+    # When the person first replied to it: what `replied` counts.
+    Column("replied_at", UtcDateTime),
     Column("changed_at", UtcDateTime, nullable=False),
     _one_of("state", RecipientState),
     CheckConstraint("state NOT IN ('claimed', 'attempting') OR batch_id IS NOT NULL", name="claimed_has_batch"),
@@ -426,6 +468,7 @@ campaign_analytics = Table(
     Column("sent", Integer, nullable=False),
     Column("delivered", Integer, nullable=False),
     Column("read", Integer, nullable=False),
+    Column("replied", Integer, nullable=False, server_default="0"),
     Column("failed", Integer, nullable=False),
     Column("skipped", Integer, nullable=False),
     Column("in_doubt", Integer, nullable=False),
@@ -444,9 +487,14 @@ delivery_files = Table(
     Column("sha256", String(64), nullable=False, unique=True),
     Column("state", String(20), nullable=False),
     Column("reason", Text),
+    # How far it was taken in, in the transaction that took it so far: bytes (before compression) and lines.
+    Column("bytes_read", BigInteger, nullable=False, server_default="0"),
+    Column("lines_read", BigInteger, nullable=False, server_default="0"),
+    Column("readable_payloads", BigInteger, nullable=False, server_default="0"),
     Column("rejected_lines", Integer, nullable=False, server_default="0"),
     Column("events", Integer, nullable=False, server_default="0"),
     Column("new_events", Integer, nullable=False, server_default="0"),
+    Column("words", Integer, nullable=False, server_default="0"),
     Column("received_at", UtcDateTime, nullable=False),
     Column("finished_at", UtcDateTime),
     _one_of("state", DeliveryFileState),
@@ -467,9 +515,11 @@ delivery_events = Table(
     # Whom the message went to, as WhatsApp spells it: aliases of the person, once matched.
     Column("recipient_alias", Text),
     Column("recipient_user_id", Text),
-    # Ours, once matched; null while nobody here knows the message.
-    Column("attempt_id", ForeignKey("send_attempts.id")),
-    Column("file_id", ForeignKey("delivery_files.id"), nullable=False),
+    # Ours, once matched; null while nobody here knows the message. It comes out of `send_attempts` itself, in which
+    # nothing is ever deleted, and the file has a row before its first event: to have the database look both up again
+    # for every event took more than a third of the time of storing it.
+    Column("attempt_id", String(36)),
+    Column("file_id", BigId, nullable=False),
     Column("line_number", Integer, nullable=False),
     Column("raw", Text, nullable=False),
     Column("received_at", UtcDateTime, nullable=False),
@@ -477,17 +527,26 @@ delivery_events = Table(
     Column("acted_at", UtcDateTime),
     # Meta delivers at least once: the same event counts once.
     UniqueConstraint("wamid", "status", "occurred_at", "error_code"),
-    # A file is taken in some thousand lines at a time, and each time only those are looked at.
-    Index(None, "file_id", "line_number"),
     _partial_index("ix_delivery_events_attempt", "attempt_id", where="attempt_id IS NOT NULL"),
     _partial_index(
         "ix_delivery_events_to_act_on",
-        # Not by id: without a condition on its column SQLite prefers the index above.
+        # Not by id: without a condition on its column SQLite prefers the primary key.
         "attempt_id",
         where="status = 'failed' AND acted_at IS NULL AND attempt_id IS NOT NULL",
     ),
     # To be counted. By wamid they are found with the unique constraint.
     _partial_index("ix_delivery_events_unmatched", "id", where="attempt_id IS NULL"),
+)
+
+delivery_progress = Table(
+    "delivery_progress",
+    metadata,
+    # One row.
+    Column("id", BigId, primary_key=True),
+    # Up to which event everything is folded into attempts and people. Events are numbered in the order in which they
+    # are committed: whoever stores them holds `fold_alone`.
+    Column("folded_to", BigInteger, nullable=False, server_default="0"),
+    CheckConstraint("id = 1", name="one_row"),
 )
 
 account_events = Table(
@@ -508,6 +567,42 @@ account_events = Table(
     # What was done about it, in a sentence; null when there was nothing to do.
     Column("result", Text),
     _partial_index("ix_account_events_to_act_on", "occurred_at", where="acted_at IS NULL"),
+)
+
+inbound_words = Table(
+    "inbound_words",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    # Of the message's id or the entry as it came: the same webhook counts once, whatever file it comes in.
+    Column("word_key", String(64), nullable=False, unique=True),
+    Column("kind", String(20), nullable=False),
+    # Who said it, as WhatsApp calls them; a business-scoped id may be all there is.
+    Column("wa_id", String(200)),
+    Column("user_id", String(200)),
+    # What WhatsApp calls them from now on.
+    Column("new_wa_id", String(200)),
+    Column("new_user_id", String(200)),
+    # The word that was understood, of our own list; never what else somebody writes.
+    Column("said", Text),
+    # The message that it answers, if it names one.
+    Column("context_wamid", Text),
+    Column("occurred_at", UtcDateTime, nullable=False),
+    # The earliest moment of a message that this can be a reply to.
+    Column("replies_since", UtcDateTime, nullable=False),
+    # Whose reply it is, in the campaign that it counts for.
+    Column("recipient_id", ForeignKey("campaign_recipients.id", ondelete="SET NULL")),
+    Column("file_id", ForeignKey("delivery_files.id"), nullable=False, index=True),
+    Column("received_at", UtcDateTime, nullable=False),
+    Column("acted_at", UtcDateTime),
+    _one_of("kind", InboundKind),
+    _partial_index("ix_inbound_words_to_act_on", "occurred_at", "id", where="acted_at IS NULL"),
+    # Found again when it becomes known who is called so, or whose message was answered.
+    _partial_index("ix_inbound_words_wa_id", "wa_id", where="wa_id IS NOT NULL"),
+    _partial_index("ix_inbound_words_user_id", "user_id", where="user_id IS NOT NULL"),
+    _partial_index(
+        "ix_inbound_words_context", "context_wamid", where="context_wamid IS NOT NULL AND recipient_id IS NULL"
+    ),
+    _partial_index("ix_inbound_words_recipient", "recipient_id", where="recipient_id IS NOT NULL"),
 )
 
 outbox = Table(
@@ -533,4 +628,49 @@ audit_log = Table(
     Column("subject", Text, nullable=False),
     Column("details", Json, nullable=False),
     Index(None, "subject"),
+)
+
+api_tokens = Table(
+    "api_tokens",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    # As people call the program that uses it; what it does stands under this name in the audit log.
+    Column("name", String(100), nullable=False, unique=True),
+    Column("role", String(20), nullable=False),
+    # Its first characters, to be recognised by; too few to be guessed from.
+    Column("prefix", String(20), nullable=False),
+    # A token is 32 random bytes: its hash needs no salt and no slow function, since nobody can try them all.
+    Column("sha256", String(64), nullable=False, unique=True),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("created_by", Text, nullable=False),
+    # To the minute.
+    Column("last_used_at", UtcDateTime),
+    Column("revoked_at", UtcDateTime),
+    _one_of("role", ApiRole),
+)
+
+api_requests = Table(
+    "api_requests",
+    metadata,
+    # A request that may be repeated, by the key that its sender gave it: it is done once, and its answer kept.
+    Column("token_id", ForeignKey("api_tokens.id"), primary_key=True),
+    # Hash of method and address: elsewhere the same key is another one.
+    Column("endpoint", String(64), primary_key=True),
+    Column("key", String(255), primary_key=True),
+    # Hash of the body and how it is to be read: another request under the same key is refused.
+    Column("fingerprint", String(64), nullable=False),
+    # Whoever does it now. One that broke off is taken over after a while, and the older one stores nothing any more.
+    Column("claim", String(36), nullable=False),
+    Column("claimed_at", UtcDateTime, nullable=False, index=True),
+    Column("status", Integer),
+    Column("answer", Text),
+)
+
+api_launches = Table(
+    "api_launches",
+    metadata,
+    # Whoever is just starting the run of a date: two at once would start two.
+    Column("send_date", Date, primary_key=True),
+    Column("claim", String(36), nullable=False),
+    Column("claimed_at", UtcDateTime, nullable=False),
 )

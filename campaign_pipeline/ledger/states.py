@@ -48,6 +48,8 @@ class SkipReason(StrEnum):
     UNSUBSCRIBED = "unsubscribed"
     CANCELLED = "campaign_cancelled"
     REMOVED = "removed"
+    NO_OPT_IN = "no_opt_in"
+    """Nothing shows that the person agreed, and the settings ask for that."""
     SAME_PERSON = "same_person"
     """Shares the WhatsApp account of somebody who has the message, or stands before; whose, follows in words."""
 
@@ -58,6 +60,17 @@ class AliasKind(StrEnum):
     WA_ID = "wa_id"
     BSUID = "bsuid"
     """A business-scoped user id; it stands also where a wa_id is expected, if the person hides the number."""
+
+
+class ApiRole(StrEnum):
+    """What a token of the REST API allows; each role may also do what the ones before it may."""
+
+    VIEWER = "viewer"
+    """Looks at everything, with phone numbers masked."""
+    OPERATOR = "operator"
+    """Makes campaigns, adds people, starts and stops sending, and sees phone numbers."""
+    ADMIN = "admin"
+    """Sets limits, and reads who did what."""
 
 
 class PauseCause(StrEnum):
@@ -110,6 +123,35 @@ class SubscriptionStatus(StrEnum):
 
     SUBSCRIBED = "subscribed"
     UNSUBSCRIBED = "unsubscribed"
+
+
+class Voice(StrEnum):
+    """By whom, or through what, it was said whether a person wants messages."""
+
+    PERSON = "person"
+    """The person wrote it to us, or tapped a button of ours."""
+    META = "meta"
+    """The person's setting in WhatsApp itself, as Meta tells of it; it lifts only what it has set."""
+    OPERATOR = "operator"
+    """Somebody of the business noted it."""
+    LIST = "list"
+    """A column of a recipient list says no."""
+    FILE = "file"
+    """A file of opt-outs."""
+
+
+class InboundKind(StrEnum):
+    """What is kept of what came in from a person."""
+
+    STOP = "stop"
+    START = "start"
+    PREFERENCE_STOP = "preference_stop"
+    """`user_preferences`: marketing messages were stopped in WhatsApp itself."""
+    PREFERENCE_RESUME = "preference_resume"
+    CHANGED = "changed"
+    """A `system` message: WhatsApp calls the person by another number or id now."""
+    REPLY = "reply"
+    """Any other message; nothing of it is kept but that it came."""
 
 
 class RejectionReason(StrEnum):

@@ -7,7 +7,7 @@ Keep out anything that names a table.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Table
+from sqlalchemy import Connection, Insert, Table
 from sqlalchemy.dialects import postgresql, sqlite
 
 
@@ -27,6 +27,20 @@ def insert_new(connection: Connection, table: Table, rows: Sequence[Mapping[str,
     if not rows:
         return 0
     statement = insert_into(connection, table).on_conflict_do_nothing()
-    # Without this option SQLAlchemy forgets the count of a statement with many rows on PostgreSQL.
-    result = connection.execute(statement, [dict(row) for row in rows], execution_options={"preserve_rowcount": True})
-    return result.rowcount
+    return rows_inserted(connection, statement, [dict(row) for row in rows])
+
+
+def rows_inserted(connection: Connection, statement: Insert, rows: Sequence[Mapping[str, Any]] | None = None) -> int:
+    """Runs an INSERT and says how many rows went in, which SQLAlchemy forgets on PostgreSQL unless it is told."""
+    return connection.execute(statement, rows, execution_options={"preserve_rowcount": True}).rowcount
+
+
+def upsert_rows(connection: Connection, table: Table, keys: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Writes many rows, all with the same columns, in their order; one with the same keys is replaced by the new."""
+    if not rows:
+        return
+    statement = insert_into(connection, table)
+    others = {name: statement.excluded[name] for name in rows[0] if name not in keys}
+    connection.execute(
+        statement.on_conflict_do_update(index_elements=list(keys), set_=others), [dict(row) for row in rows]
+    )

@@ -11,6 +11,7 @@ import dagster as dg
 from campaign_pipeline.orchestration.assets.sending import DAILY_BATCH, PROOF
 from campaign_pipeline.orchestration.checks import STANDING_CHECK_NAMES
 from campaign_pipeline.orchestration.preview import preview_batch
+from campaign_pipeline.orchestration.replay import rebuild_delivery
 
 DAILY_SEND: Final = "daily_send"
 TAKE_IN_LISTS: Final = "take_in_lists"
@@ -69,4 +70,13 @@ refresh_plan: Final = dg.define_asset_job(
     tags=_BEFORE_SENDS,
 )
 
-JOBS: Final = (daily_send, take_in_lists, ingest_statuses, standing_checks, prove_promises, refresh_plan, preview_batch)
+JOBS: Final = (
+    daily_send,
+    take_in_lists,
+    ingest_statuses,
+    standing_checks,
+    prove_promises,
+    refresh_plan,
+    preview_batch,
+    rebuild_delivery,
+)

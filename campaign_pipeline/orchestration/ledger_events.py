@@ -17,7 +17,9 @@ from sqlalchemy import Row, select, update
 from campaign_pipeline.campaigns.catalogue import list_all
 from campaign_pipeline.campaigns.figures import batch_figures, figures_by_campaign
 from campaign_pipeline.delivery.analytics import refresh_date
-from campaign_pipeline.delivery.status_files import STATUSES_INGESTED, FileReport
+from campaign_pipeline.delivery.rebuild import DELIVERY_REBUILT
+from campaign_pipeline.delivery.status_file import FileReport
+from campaign_pipeline.delivery.status_files import STATUSES_INGESTED
 from campaign_pipeline.ledger.schema import outbox
 from campaign_pipeline.orchestration import as_it_stands, metadata
 from campaign_pipeline.orchestration.assets.sending import CAMPAIGN_ANALYTICS, DAILY_BATCH, DELIVERY_STATUSES
@@ -25,6 +27,7 @@ from campaign_pipeline.orchestration.groups import ANALYTICS_TAGS, LEDGER_VERSIO
 from campaign_pipeline.orchestration.partitions import CAMPAIGNS
 from campaign_pipeline.orchestration.resources import Pipeline
 from campaign_pipeline.recipients.identity import SAME_PERSON_SKIPPED
+from campaign_pipeline.recipients.phone_numbers import hide_phones
 from campaign_pipeline.sending.batches import BATCH_CLOSED, batch_of
 from campaign_pipeline.sending.doubts import DOUBTS_RESOLVED
 from campaign_pipeline.sending.limits import LIMIT_SET
@@ -37,7 +40,7 @@ _BUDGET: Final = 20.0
 _Target = tuple[str, str | None]
 """An asset and its partition: what a row is shown on."""
 
-_COUNTS: Final = ("files", "events", "new_events")
+_COUNTS: Final = ("files", "events", "new_events", "words")
 
 _LEDGER_TAGS: Final = {"dagster/data_version": LEDGER_VERSION.value}
 
@@ -64,6 +67,7 @@ _CHANGES_THE_PLAN: Final = frozenset(
         "campaign_resumed",
         "campaign_cancelled",
         DOUBTS_RESOLVED,
+        DELIVERY_REBUILT,
         LIMIT_SET,
         SAME_PERSON_SKIPPED,
     }
@@ -136,9 +140,9 @@ def _targets(
     if row.kind == BATCH_CLOSED:
         dates = [row.send_date.isoformat()]
         found.append((DAILY_BATCH.to_user_string(), dates[0]))
-    if row.kind == DOUBTS_RESOLVED or row.kind == STATUSES_INGESTED:
+    if row.kind in (DOUBTS_RESOLVED, DELIVERY_REBUILT, STATUSES_INGESTED):
         dates = row.details["dates"]
-        if row.kind == DOUBTS_RESOLVED or not _ingest_was_told(instance, row):
+        if row.kind != STATUSES_INGESTED or not _ingest_was_told(instance, row):
             found += [(CAMPAIGN_ANALYTICS.to_user_string(), each) for each in dates]
             if row.kind == STATUSES_INGESTED:
                 found.append((DELIVERY_STATUSES.to_user_string(), None))
@@ -219,7 +223,12 @@ def _facts(rows: Sequence[Row[Any]]) -> dict[str, Any]:
     """What was done, and the particulars of the newest row about the campaign itself that has any."""
     with_details = [row.details for row in rows if row.campaign_slug is not None and row.details]
     details = with_details[-1] if with_details else {}
-    facts = {name: value for name, value in details.items() if isinstance(value, str | int | float)}
+    # What people have written may hold a number, which no event may show.
+    facts = {
+        name: hide_phones(value) if isinstance(value, str) else value
+        for name, value in details.items()
+        if isinstance(value, str | int | float)
+    }
     return {**facts, "what": ", ".join(dict.fromkeys(row.kind.replace("_", " ") for row in rows))}
 
 
@@ -227,7 +236,7 @@ def _ingested(rows: Sequence[Row[Any]]) -> metadata.Metadata:
     """What some ingests have taken in, together."""
     return metadata.of_ingest(
         [FileReport(**file) for row in rows for file in row.details.get("by_file", ())],
-        {name: sum(row.details[name] for row in rows) for name in _COUNTS},
+        {name: sum(row.details.get(name, 0) for row in rows) for name in _COUNTS},
         rows[-1].details.get("not_ours"),
         sorted({each for row in rows for each in row.details["dates"]}),
     )

@@ -14,7 +14,8 @@ import dagster as dg
 from campaign_pipeline.campaigns.figures import Figures, ReasonCount, figures_from
 from campaign_pipeline.campaigns.send_schedule import ScheduledDate
 from campaign_pipeline.delivery.analytics import DateAnalytics
-from campaign_pipeline.delivery.status_files import FileReport, worst_first
+from campaign_pipeline.delivery.status_file import FileReport
+from campaign_pipeline.delivery.status_files import worst_first
 from campaign_pipeline.orchestration import pictures
 from campaign_pipeline.recipients.lists import RecipientList
 from campaign_pipeline.sending.batches import Batch
@@ -150,7 +151,7 @@ def of_ingest(
 
     Args:
         files: The files that are told of one by one.
-        counts: The numbers of `files`, `events` and `new_events`, of all of them.
+        counts: The numbers of `files`, `events`, `new_events` and people's `words`, of all of them.
         not_ours: Events in the ledger that nobody here knows the message of; None when that is not known.
         dates: The send dates that they touch.
     """
@@ -186,7 +187,11 @@ def of_analytics(rows: Sequence[DateAnalytics]) -> Metadata:
         for row in rows
     ]
     return {
-        **of_figures(figures_from(in_state, sum(row.figures.sent for row in rows))),
+        **of_figures(
+            figures_from(
+                in_state, sum(row.figures.sent for row in rows), replied=sum(row.figures.replied for row in rows)
+            )
+        ),
         **_table_named("campaigns", by_campaign),
     }
 

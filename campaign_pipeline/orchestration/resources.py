@@ -37,6 +37,7 @@ class Pipeline:
             limit_setting=self.settings.sender_limit,
             rate=self.settings.sender_rate,
             stop_rule=self.settings.stop_rule,
+            consent=self.settings.consent,
             account=self.settings.account_terms,
         )
         return Sender(

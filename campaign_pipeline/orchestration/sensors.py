@@ -14,12 +14,14 @@ import dagster as dg
 from dagster import DagsterRunStatus, RunsFilter
 
 from campaign_pipeline.campaigns.catalogue import list_all
-from campaign_pipeline.delivery.status_files import waiting_files
+from campaign_pipeline.delivery.status_files import may_be_taken_in
+from campaign_pipeline.orchestration.file_batches import next_batch
 from campaign_pipeline.orchestration.jobs import INGEST_STATUSES, TAKE_IN_LISTS, ingest_statuses, take_in_lists
 from campaign_pipeline.orchestration.ledger_events import match_partitions, report_ledger_events
 from campaign_pipeline.orchestration.resources import Pipeline
 from campaign_pipeline.orchestration.signs_of_life import Watch, end_silent_runs
-from campaign_pipeline.orchestration.waiting_files import FinishedFiles, Look, as_text
+from campaign_pipeline.orchestration.waiting_files import FinishedFiles, Look, as_text, first_by_name
+from campaign_pipeline.orchestration.webhook_watch import LOOKED_EVERY, look_for_silence
 from campaign_pipeline.recipients.folders import ListFolders
 from campaign_pipeline.recipients.lists import campaigns_with_folders, refuse_unreadable, reject, waiting_lists
 
@@ -28,6 +30,9 @@ LOOK_EVERY: Final = 15
 
 TICK_BUDGET: Final = 20.0
 """Seconds; a tick is cut off at 60, and what it has not reached is looked at by the next one."""
+
+MOST_REQUESTS: Final = 10
+"""Runs that a tick requests; each starts a process, and the next tick is near."""
 
 PAUSE_AFTER_FAILURE: Final = timedelta(minutes=5)
 """A run that failed is tried again, but not without a breath."""
@@ -75,10 +80,13 @@ def recipient_list_sensor(context: dg.SensorEvaluationContext, pipeline: dg.Reso
         known = {campaign.slug for campaign in list_all(connection)}
     match_partitions(context.instance, known)
     waiting, told = _waiting_by_campaign(folders)
-    look = Look.at(path for paths in waiting.values() for path in paths)
+    look = Look.at((path for paths in waiting.values() for path in paths), deadline)
     finished = set(look.finished_since(Look.from_cursor(context.cursor), pipeline.now()))
     requests: list[dg.RunRequest] = []
     for campaign, paths in waiting.items():
+        if len(requests) == MOST_REQUESTS:
+            told.append(f"{MOST_REQUESTS} runs are requested at once; the next tick goes on.")
+            break
         if time.monotonic() > deadline and (told or requests):
             told.append("there was no time to look at all folders; the next tick goes on.")
             break
@@ -95,9 +103,8 @@ def recipient_list_sensor(context: dg.SensorEvaluationContext, pipeline: dg.Reso
         told += [problem for problem in problems.values() if problem is not None]
         if lists := [path for path, problem in problems.items() if problem is None]:
             requests.append(dg.RunRequest(partition_key=campaign, run_config=_told_of("recipient_list", lists)))
-    return _result(
-        context, requests, told, look, nothing="No list waits." if not look.seen else "A list is still growing."
-    )
+    nothing = "No list waits." if not look.seen else "A list is still growing."
+    return _result(context, requests, told, look.as_cursor(pipeline.now()), nothing)
 
 
 @dg.sensor(
@@ -113,16 +120,40 @@ def recipient_list_sensor(context: dg.SensorEvaluationContext, pipeline: dg.Reso
 def delivery_status_sensor(
     context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pipeline]
 ) -> dg.SensorResult:
-    """Requests one run for whatever waits."""
-    look = Look.at(waiting_files(pipeline.settings.status_folders))
-    finished = look.finished_since(Look.from_cursor(context.cursor), pipeline.now())
+    """Requests one run for the first files that wait."""
+    deadline = time.monotonic() + TICK_BUDGET
+    now = pipeline.now()
+    try:
+        paths = first_by_name(pipeline.settings.status_folders.inbox, may_be_taken_in, deadline)
+    except OSError as error:
+        told = f"the inbox cannot be read, mend it: {error.strerror}."
+        return dg.SensorResult(skip_reason=told, cursor=context.cursor)
+    look = Look.at(paths, deadline)
+    finished = look.finished_since(Look.from_cursor(context.cursor), now)
+    cursor = look.as_cursor(now)
     nothing = "No status file waits." if not look.seen else "A status file is still growing."
     if not finished:
-        return _result(context, [], [], look, nothing)
+        return _result(context, [], [], cursor, nothing)
     held_up = _held_up_by(context.instance, pipeline, INGEST_STATUSES, "delivery_statuses", {})
     if held_up is not None:
-        return _result(context, [], [held_up], look, nothing)
-    return _result(context, [dg.RunRequest(run_config=_told_of("delivery_statuses", finished))], [], look, nothing)
+        return _result(context, [], [held_up], cursor, nothing)
+    batch = next_batch(context.instance, INGEST_STATUSES, "delivery_statuses", finished, now)
+    requests = [dg.RunRequest(run_config=_told_of("delivery_statuses", batch.files))] if batch.files else []
+    return _result(context, requests, batch.told, cursor, nothing)
+
+
+@dg.sensor(
+    name="webhook_watch_sensor",
+    minimum_interval_seconds=LOOKED_EVERY,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description=(
+        "Notes on `webhook_inbox` that statuses come in, or that none is due since no message is out. When they stay "
+        "away while messages are out it notes nothing, and the freshness of `webhook_inbox` fails."
+    ),
+)
+def webhook_watch_sensor(context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.SkipReason:
+    """Looks once whether statuses come in; it starts no run."""
+    return dg.SkipReason(look_for_silence(context.instance, pipeline))
 
 
 def _waiting_by_campaign(folders: ListFolders) -> tuple[dict[str, list[Path]], list[str]]:
@@ -148,7 +179,7 @@ def _within(deadline: float, paths: Iterable[Path]) -> Iterator[Path]:
 
 
 def _told_of(asset: str, paths: Sequence[Path]) -> dg.RunConfig:
-    return dg.RunConfig(ops={asset: FinishedFiles(names=[path.name for path in paths])})
+    return dg.RunConfig(ops={asset: FinishedFiles(names=[as_text(path.name) for path in paths])})
 
 
 @dg.sensor(
@@ -209,16 +240,22 @@ def _result(
     context: dg.SensorEvaluationContext,
     requests: Sequence[dg.RunRequest],
     told: Sequence[str],
-    look: Look,
+    cursor: str,
     nothing: str,
 ) -> dg.SensorResult:
     """What a tick ends with. Dagster shows a reason only when no run is requested; else it is in the tick's log."""
     sentence = "; ".join(told)
     if not requests:
-        return dg.SensorResult(skip_reason=sentence or nothing, cursor=look.as_cursor())
+        return dg.SensorResult(skip_reason=sentence or nothing, cursor=cursor)
     if sentence:
         context.log.warning(sentence)
-    return dg.SensorResult(run_requests=list(requests), cursor=look.as_cursor())
+    return dg.SensorResult(run_requests=list(requests), cursor=cursor)
 
 
-SENSORS: Sequence[dg.SensorDefinition] = (ledger_sensor, recipient_list_sensor, delivery_status_sensor, lost_run_sensor)
+SENSORS: Sequence[dg.SensorDefinition] = (
+    ledger_sensor,
+    recipient_list_sensor,
+    delivery_status_sensor,
+    webhook_watch_sensor,
+    lost_run_sensor,
+)

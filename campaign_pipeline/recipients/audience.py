@@ -4,17 +4,19 @@ Add here questions about single people of a campaign.
 Keep out adding people (`intake`) and figures over all of them (`campaigns.figures`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
+from itertools import islice
 
-from sqlalchemy import Connection, Row, Select, delete, func, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, delete, func, or_, select, update
 
 from campaign_pipeline.campaigns.catalogue import find
 from campaign_pipeline.campaigns.errors import CampaignError
 from campaign_pipeline.campaigns.journal import record
 from campaign_pipeline.campaigns.lifecycle import complete_settled
 from campaign_pipeline.campaigns.send_schedule import ScheduledDate
+from campaign_pipeline.ledger.conditions import IS_WAITING
 from campaign_pipeline.ledger.schema import batches, campaign_recipients, recipient_lists, send_attempts, subscriptions
 from campaign_pipeline.ledger.states import CampaignStatus, RecipientState, SkipReason, SubscriptionStatus
 from campaign_pipeline.recipients.phone_numbers import PhoneNumber, mask_phone
@@ -56,6 +58,19 @@ class RecipientRow:
     def as_dict(self) -> dict[str, object]:
         """The row by column."""
         return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class RecipientPage:
+    """Some people of a campaign.
+
+    Attributes:
+        rows: The people.
+        last_id: Where the next page goes on; None when this is the last.
+    """
+
+    rows: list[RecipientRow]
+    last_id: int | None
 
 
 def remove_person(connection: Connection, campaign: str, phone: PhoneNumber, *, actor: str, now: datetime) -> None:
@@ -105,12 +120,67 @@ def read_recipients(
         schedule: The campaign's schedule, from which the expected dates are told.
     """
     expected = _expected_dates(schedule)
-    rows = connection.execute(_people(campaign_id), execution_options={"yield_per": _ROWS_AT_A_TIME})
+    people = _people(campaign_recipients.c.campaign_id == campaign_id).order_by(campaign_recipients.c.position)
+    rows = connection.execute(people, execution_options={"yield_per": _ROWS_AT_A_TIME})
     for row in rows:
-        waits = row.state == RecipientState.PENDING and row.subscription != SubscriptionStatus.UNSUBSCRIBED
-        expected_date = next(expected, None) if waits else None
+        expected_date = next(expected, None) if _waits(row) else None
         if state is None or row.state == state:
             yield _recipient_row(row, expected_date)
+
+
+def read_recipient_page(
+    connection: Connection,
+    campaign_id: int,
+    *,
+    state: RecipientState | None,
+    schedule: list[ScheduledDate],
+    after_id: int,
+    size: int,
+) -> RecipientPage:
+    """Some people of a campaign, in the order in which they were added to its queue.
+
+    Args:
+        connection: A transaction.
+        campaign_id: The campaign.
+        state: Only who is in this state.
+        schedule: The campaign's schedule, from which the expected dates are told.
+        after_id: `last_id` of the page before; 0 begins.
+        size: How many people.
+    """
+    columns = campaign_recipients.c
+    wanted = select(columns.id).where(columns.campaign_id == campaign_id, columns.id > after_id)
+    if state is not None:
+        wanted = wanted.where(columns.state == state)
+    ids = list(connection.execute(wanted.order_by(columns.id).limit(size + 1)).scalars())
+    is_last = len(ids) <= size
+    found = connection.execute(_people(columns.id.in_(ids[:size])).order_by(columns.id)).all()
+    dates = _dates_of(connection, campaign_id, [row.position for row in found if _waits(row)], schedule)
+    rows = [_recipient_row(row, dates.get(row.position) if _waits(row) else None) for row in found]
+    return RecipientPage(rows, None if is_last else ids[size - 1])
+
+
+def _waits(row: Row) -> bool:
+    return row.state == RecipientState.PENDING and row.subscription != SubscriptionStatus.UNSUBSCRIBED
+
+
+def _dates_of(
+    connection: Connection, campaign_id: int, places: Sequence[int], schedule: list[ScheduledDate]
+) -> dict[int, date]:
+    """The expected date of whoever waits at some places of a campaign's queue, by place."""
+    if not places:
+        return {}
+    columns = campaign_recipients.c
+    in_queue = (
+        columns.campaign_id == campaign_id,
+        IS_WAITING,
+        or_(subscriptions.c.status.is_(None), subscriptions.c.status != SubscriptionStatus.UNSUBSCRIBED),
+    )
+    queue = campaign_recipients.outerjoin(subscriptions, subscriptions.c.person_key == columns.person_key)
+    ahead = select(func.count()).select_from(queue).where(*in_queue, columns.position < min(places))
+    between = select(columns.position).select_from(queue).where(*in_queue)
+    between = between.where(columns.position.between(min(places), max(places))).order_by(columns.position)
+    expected = islice(_expected_dates(schedule), connection.execute(ahead).scalar_one(), None)
+    return dict(zip(connection.execute(between).scalars(), expected, strict=False))
 
 
 def _expected_dates(schedule: list[ScheduledDate]) -> Iterator[date]:
@@ -119,14 +189,10 @@ def _expected_dates(schedule: list[ScheduledDate]) -> Iterator[date]:
             yield each.send_date
 
 
-def _people(campaign_id: int) -> Select:
+def _people(which: ColumnElement[bool]) -> Select:
     newest = (
         select(send_attempts.c.recipient_id, func.max(send_attempts.c.attempt_number).label("number"))
-        .where(
-            send_attempts.c.recipient_id.in_(
-                select(campaign_recipients.c.id).where(campaign_recipients.c.campaign_id == campaign_id)
-            )
-        )
+        .where(send_attempts.c.recipient_id.in_(select(campaign_recipients.c.id).where(which)))
         .group_by(send_attempts.c.recipient_id)
         .subquery()
     )
@@ -143,7 +209,7 @@ def _people(campaign_id: int) -> Select:
     )
     return (
         select(
-            *campaign_recipients.c["phone", "state", "reason", "accepted_at", "line_number"],
+            *campaign_recipients.c["phone", "state", "reason", "accepted_at", "line_number", "position"],
             batches.c.send_date,
             *send_attempts.c["sent_at", "delivered_at", "read_at", "failed_at", "wamid"],
             func.coalesce(send_attempts.c.failure_code, send_attempts.c.error_code).label("error_code"),
@@ -151,8 +217,7 @@ def _people(campaign_id: int) -> Select:
             subscriptions.c.status.label("subscription"),
         )
         .select_from(joined)
-        .where(campaign_recipients.c.campaign_id == campaign_id)
-        .order_by(campaign_recipients.c.position)
+        .where(which)
     )
 
 

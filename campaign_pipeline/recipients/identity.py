@@ -9,17 +9,16 @@ more than that two of our people are one. Sources: developers.facebook.com/docum
 messages/send-messages and business-scoped-user-ids (reference sections 5.1 to 5.3).
 """
 
-import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Final, TypeVar
+from typing import Final
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, func, literal, select, union, update
 
 from campaign_pipeline.campaigns.journal import record
-from campaign_pipeline.ledger.bulk import in_portions
+from campaign_pipeline.ledger.bulk import among
 from campaign_pipeline.ledger.schema import (
     campaign_recipients,
     delivery_events,
@@ -27,19 +26,29 @@ from campaign_pipeline.ledger.schema import (
     person_aliases,
     send_attempts,
     shared_accounts,
-    subscriptions,
 )
 from campaign_pipeline.ledger.states import (
     MAY_BE_REPEATED,
-    AliasKind,
     CampaignStatus,
+    InboundKind,
     RecipientState,
     SkipReason,
-    SubscriptionStatus,
 )
 from campaign_pipeline.ledger.upsert import insert_new
+from campaign_pipeline.recipients.accounts import (
+    LONGEST_ALIAS,
+    accounts_of,
+    keys_spelled,
+    kind_of,
+    numbers_of,
+    owners_of,
+    pairs_of,
+    sorted_portions,
+)
 from campaign_pipeline.recipients.doubles import WAITING, Member, whom_to_skip
+from campaign_pipeline.recipients.heard_words import ABOUT_MESSAGES, heard_from, names_since, note_heard
 from campaign_pipeline.recipients.phone_numbers import PhoneNumber, mask_phone
+from campaign_pipeline.recipients.subscriptions import share_words, unsubscribed_among
 
 SAME_PERSON_SKIPPED: Final = "same_person_skipped"
 """The kind of the row in audit log and outbox that tells of somebody who was skipped."""
@@ -50,13 +59,7 @@ SAME_PERSON_REACHED: Final = "same_person_reached"
 SHOWN_FOR: Final = timedelta(days=7)
 """How long after it was found an ended campaign still shows that two of its people are one."""
 
-LONGEST_ALIAS: Final = 200
-
-_BSUID: Final = re.compile(r"[A-Z]{2}\..+")
-_ARGENTINE_MOBILE: Final = re.compile(r"549(\d{10})")
 _OPEN: Final = (CampaignStatus.DRAFT, CampaignStatus.ACTIVE, CampaignStatus.PAUSED)
-
-_Value = TypeVar("_Value", str, int)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,21 +90,7 @@ class SharedInCampaign:
     reached: int
 
 
-def kind_of(alias: str) -> AliasKind:
-    """What an alias is: a BSUID has been seen to stand where a wa_id is expected."""
-    return AliasKind.BSUID if _BSUID.fullmatch(alias) else AliasKind.WA_ID
-
-
-def keys_spelled(alias: str) -> tuple[str, ...]:
-    """The keys of people whose number has exactly these digits; nobody need have one of them."""
-    if not (alias.isascii() and alias.isdigit()):
-        return ()
-    # The key of an Argentine mobile is the number without its 9.
-    argentine = _ARGENTINE_MOBILE.fullmatch(alias)
-    return (f"+54{argentine[1]}",) if argentine else (f"+{alias}",)
-
-
-def learn_aliases(connection: Connection, attempt_ids: Collection[str], now: datetime) -> None:
+def learn_aliases(connection: Connection, attempt_ids: Collection[str], now: datetime) -> list[str]:
     """Notes what WhatsApp calls the people of some attempts, and skips who turns out to be somebody else's double.
 
     Called in the transaction that has brought the answers or statuses, which holds `fold_alone`.
@@ -110,22 +99,48 @@ def learn_aliases(connection: Connection, attempt_ids: Collection[str], now: dat
         connection: A transaction that writes.
         attempt_ids: At most as many as a statement takes.
         now: When it became known, UTC.
+
+    Returns:
+        The aliases that were news.
     """
-    told = _told(connection, attempt_ids)
-    if not told:
-        return
-    owners = _owners(connection, {alias for alias, _ in told})
-    new = [(alias, key) for alias, key in told if key not in owners[alias]]
-    insert_new(
-        connection,
-        person_aliases,
-        [{"alias": alias, "person_key": key, "kind": kind_of(alias).value, "first_seen_at": now} for alias, key in new],
-    )
-    for alias, key in new:
-        owners[alias].add(key)
-    _note_shared(connection, [(alias, key, other) for alias, key in new for other in owners[alias] - {key}], now)
-    _note_shared(connection, _spelling_others(connection, new), now)
-    skip_doubles(connection, {key for _, key in new}, now)
+    return learn_names(connection, _new_names(connection, attempt_ids), now)
+
+
+def learn_names(connection: Connection, told: Sequence[tuple[str, str]], now: datetime) -> list[str]:
+    """Notes what WhatsApp calls some people, with all that follows from it.
+
+    What was heard before from somebody who is called so is theirs from now on, and so is the name that WhatsApp has
+    given them since.
+
+    Args:
+        connection: A transaction that writes, and holds `fold_alone`.
+        told: Alias and person key, each once.
+        now: When it became known, UTC.
+
+    Returns:
+        The aliases that were news.
+    """
+    learnt: list[str] = []
+    while told:
+        new = _keep_names(connection, told, now)
+        if not new:
+            break
+        learnt += [alias for alias, _ in new]
+        told = _hear_again(connection, new, now)
+    return learnt
+
+
+def join_people(connection: Connection, pairs: Collection[tuple[str, str, str]], now: datetime) -> None:
+    """Notes that two people are one, since WhatsApp says that a person has changed the number.
+
+    Args:
+        connection: A transaction that writes, and holds `fold_alone`.
+        pairs: The alias by which it is known, and the keys of both.
+        now: When it became known, UTC.
+    """
+    joined = _note_shared(connection, [pair for pair in pairs if pair[1] != pair[2]], now)
+    skip_doubles(connection, {key for _, *both in pairs for key in both}, now)
+    share_words(connection, joined, now)
 
 
 def skip_doubles(connection: Connection, person_keys: Collection[str], now: datetime) -> list[int]:
@@ -141,12 +156,12 @@ def skip_doubles(connection: Connection, person_keys: Collection[str], now: date
     Returns:
         The ids of the recipients who were skipped.
     """
-    accounts = _accounts(connection, person_keys)
+    accounts = accounts_of(connection, person_keys)
     if not accounts:
         return []
     slugs = _open_campaigns(connection)
     keys = set().union(*accounts)
-    unsubscribed = _unsubscribed_of(connection, keys)
+    unsubscribed = unsubscribed_among(connection, keys)
     opted_out = set().union(*(account for account in accounts if account & unsubscribed))
     skipped: list[int] = []
     for campaign_id, members in _members(connection, set(slugs), keys).items():
@@ -171,8 +186,10 @@ def skip_known_doubles(connection: Connection, people: Iterable[tuple[str, str]]
         now: Noted as the time of the change, UTC.
     """
     key_of = {phone.removeprefix("+"): key for key, phone in people}
-    _note_spelled(connection, key_of, now)
-    return skip_doubles(connection, set(key_of.values()), now)
+    joined = _note_spelled(connection, key_of, now)
+    skipped = skip_doubles(connection, set(key_of.values()), now)
+    share_words(connection, joined, now)
+    return skipped
 
 
 def account_of(connection: Connection, who: PhoneNumber, now: datetime) -> Account:
@@ -183,9 +200,10 @@ def account_of(connection: Connection, who: PhoneNumber, now: datetime) -> Accou
         who: The person.
         now: Noted if this is the moment at which it is found out, UTC.
     """
-    _note_spelled(connection, {who.e164.removeprefix("+"): who.person_key}, now)
-    keys = {who.person_key}.union(*_accounts(connection, {who.person_key}))
-    return Account(frozenset(keys), unsubscribed=bool(_unsubscribed_of(connection, keys)))
+    joined = _note_spelled(connection, {who.e164.removeprefix("+"): who.person_key}, now)
+    share_words(connection, joined, now)
+    keys = {who.person_key}.union(*accounts_of(connection, {who.person_key}))
+    return Account(frozenset(keys), unsubscribed=bool(unsubscribed_among(connection, keys)))
 
 
 def members_of(connection: Connection, campaign_id: int, account: Account) -> list[Member]:
@@ -212,7 +230,7 @@ def shared_in_campaigns(connection: Connection, now: datetime) -> list[SharedInC
         pairs = always if campaign.status in _OPEN else lately
         members = {
             member.person_key: member
-            for some in _portions({key for pair in pairs for key in pair})
+            for some in sorted_portions({key for pair in pairs for key in pair})
             for member in _members(connection, {campaign.id}, some).get(campaign.id, ())
         }
         in_it = [(members[one], members[other]) for one, other in pairs if one in members and other in members]
@@ -223,44 +241,79 @@ def shared_in_campaigns(connection: Connection, now: datetime) -> list[SharedInC
     return found
 
 
-def _note_spelled(connection: Connection, key_of: Mapping[str, str], now: datetime) -> None:
-    """Notes whose number has the digits of another person's alias; keys by the digits of their numbers."""
+def _keep_names(connection: Connection, told: Sequence[tuple[str, str]], now: datetime) -> list[tuple[str, str]]:
+    """Notes names of people, and who shares one; gives those that were news."""
+    owners = owners_of(connection, {alias for alias, _ in told})
+    new = [(alias, key) for alias, key in told if key not in owners[alias]]
+    insert_new(
+        connection,
+        person_aliases,
+        [{"alias": alias, "person_key": key, "kind": kind_of(alias).value, "first_seen_at": now} for alias, key in new],
+    )
+    for alias, key in new:
+        owners[alias].add(key)
+    by_alias = [(alias, key, other) for alias, key in new for other in owners[alias] - {key}]
+    joined = _note_shared(connection, by_alias, now) | _note_shared(connection, _spelling_others(connection, new), now)
+    skip_doubles(connection, {key for _, key in new}, now)
+    share_words(connection, joined, now)
+    return new
+
+
+def _hear_again(connection: Connection, new: Sequence[tuple[str, str]], now: datetime) -> list[tuple[str, str]]:
+    """Acts on what was heard from people before their names were known; gives the names they have got since."""
+    heard = heard_from(connection, {alias for alias, _ in new})
+    if not heard:
+        return []
+    keys_of: dict[str, set[str]] = defaultdict(set)
+    for alias, key in new:
+        keys_of[alias].add(key)
+    numbers = numbers_of(connection, {key for _, key in new}, {})
+    people = {alias: [numbers[key] for key in sorted(keys)] for alias, keys in keys_of.items()}
+    note_heard(connection, [row for row in heard if row.kind in ABOUT_MESSAGES], people, now)
+    changed = [row for row in heard if row.kind == InboundKind.CHANGED]
+    return names_since(changed, {alias: sorted(keys) for alias, keys in keys_of.items()})
+
+
+def _note_spelled(connection: Connection, key_of: Mapping[str, str], now: datetime) -> set[str]:
+    """Notes whose number has the digits of another person's alias; keys by the digits of their numbers.
+
+    Returns:
+        As `_note_shared`.
+    """
     rows = connection.execute(
         select(person_aliases.c.alias, person_aliases.c.person_key).where(person_aliases.c.alias.in_(list(key_of)))
     )
     spelled = [(row.alias, row.person_key, key_of[row.alias]) for row in rows if row.person_key != key_of[row.alias]]
-    _note_shared(connection, spelled, now)
+    return _note_shared(connection, spelled, now)
 
 
-def _told(connection: Connection, attempt_ids: Collection[str]) -> list[tuple[str, str]]:
-    """What answers and statuses call the people of some attempts: alias and person key, each once."""
+def _new_names(connection: Connection, attempt_ids: Collection[str]) -> list[tuple[str, str]]:
+    """What answers and statuses call the people of some attempts, and nobody knew: alias and person key, each once."""
     attempt, event = send_attempts.c, delivery_events.c
-    ids = list(attempt_ids)
-    answers = connection.execute(select(attempt.id, attempt.wa_id, attempt.person_key).where(attempt.id.in_(ids))).all()
-    key_of = {row.id: row.person_key for row in answers}
-    # Asked by itself: joined with the attempts, PostgreSQL with old statistics would go through all of these.
-    statuses = connection.execute(
+    # Each looked up by itself: joined, PostgreSQL with old statistics would go through all attempts or aliases.
+    heard = (
         select(event.attempt_id, event.recipient_alias, event.recipient_user_id)
-        .where(event.attempt_id.in_(ids))
+        .where(among(connection, event.attempt_id, attempt_ids))
         .distinct()
+        .cte("heard")
     )
-    rows = [
-        *((row.wa_id, row.person_key) for row in answers),
-        *((alias, key_of[attempt_id]) for attempt_id, *aliases in statuses for alias in aliases),
-    ]
-    return sorted({(alias, key) for alias, key in rows if alias and len(alias) <= LONGEST_ALIAS})
-
-
-def _owners(connection: Connection, aliases: Collection[str]) -> dict[str, set[str]]:
-    """Whose aliases these are, as far as is known."""
-    owners: dict[str, set[str]] = defaultdict(set)
-    for some in _portions(aliases):
-        rows = connection.execute(
-            select(person_aliases.c.alias, person_aliases.c.person_key).where(person_aliases.c.alias.in_(some))
+    person_key = select(attempt.person_key).where(attempt.id == heard.c.attempt_id).scalar_subquery()
+    told = union(
+        select(attempt.wa_id.label("alias"), attempt.person_key).where(among(connection, attempt.id, attempt_ids)),
+        select(heard.c.recipient_alias, person_key),
+        select(heard.c.recipient_user_id, person_key).where(heard.c.recipient_user_id.is_not(None)),
+    ).subquery("told")
+    known = (
+        select(literal(1))
+        .where(person_aliases.c.alias == told.c.alias, person_aliases.c.person_key == told.c.person_key)
+        .scalar_subquery()
+    )
+    rows = connection.execute(
+        select(told.c.alias, told.c.person_key).where(
+            func.length(told.c.alias).between(1, LONGEST_ALIAS), func.coalesce(known, 0) == 0
         )
-        for row in rows:
-            owners[row.alias].add(row.person_key)
-    return owners
+    )
+    return sorted((row.alias, row.person_key) for row in rows)
 
 
 def _spelling_others(connection: Connection, new: Sequence[tuple[str, str]]) -> list[tuple[str, str, str]]:
@@ -270,7 +323,7 @@ def _spelling_others(connection: Connection, new: Sequence[tuple[str, str]]) -> 
         return []
     campaign_ids = list(connection.execute(select(marketing_campaigns.c.id)).scalars())
     known: set[str] = set()
-    for some in _portions({other for _, _, other in spelled}):
+    for some in sorted_portions({other for _, _, other in spelled}):
         known |= set(
             connection.execute(
                 select(campaign_recipients.c.person_key).where(
@@ -281,12 +334,17 @@ def _spelling_others(connection: Connection, new: Sequence[tuple[str, str]]) -> 
     return [each for each in spelled if each[2] in known]
 
 
-def _note_shared(connection: Connection, found: Sequence[tuple[str, str, str]], now: datetime) -> None:
-    """Writes down that two people are one, and tells of it where both have the message already."""
+def _note_shared(connection: Connection, found: Sequence[tuple[str, str, str]], now: datetime) -> set[str]:
+    """Writes down that two people are one, and tells of it where both have the message already.
+
+    Returns:
+        The keys of the people of whom that is news: their words are to be shared once nobody of them is skipped any
+        more, since recipients are locked before subscriptions.
+    """
     alias_of = {(min(pair), max(pair)): alias for alias, *pair in found}
-    pairs = sorted(set(alias_of) - _pairs_of(connection, {key for pair in alias_of for key in pair}))
+    pairs = sorted(set(alias_of) - pairs_of(connection, {key for pair in alias_of for key in pair}))
     if not pairs:
-        return
+        return set()
     rows = [
         {"person_key": key, "other_key": other, "alias": alias_of[pair], "found_at": now}
         for pair in pairs
@@ -299,36 +357,7 @@ def _note_shared(connection: Connection, found: Sequence[tuple[str, str, str]], 
         for one, other in pairs:
             if one in by_key and other in by_key and by_key[one].was_attempted and by_key[other].was_attempted:
                 _tell(connection, SAME_PERSON_REACHED, slugs[campaign_id], by_key[one], by_key[other], now)
-
-
-def _pairs_of(connection: Connection, person_keys: Collection[str]) -> set[tuple[str, str]]:
-    """The pairs that some people are of, the lesser key first."""
-    found: set[tuple[str, str]] = set()
-    for some in _portions(person_keys):
-        rows = connection.execute(
-            select(shared_accounts.c.person_key, shared_accounts.c.other_key).where(
-                shared_accounts.c.person_key.in_(some)
-            )
-        )
-        found |= {(min(one, other), max(one, other)) for one, other in rows}
-    return found
-
-
-def _accounts(connection: Connection, person_keys: Collection[str]) -> list[set[str]]:
-    """The people who are one account each, of those accounts that some people are of; single people are left out."""
-    pairs: set[tuple[str, str]] = set()
-    asked: set[str] = set()
-    to_ask = set(person_keys)
-    # One may be one with another by this alias, who is one with a third by that.
-    while to_ask:
-        pairs |= _pairs_of(connection, to_ask)
-        asked |= to_ask
-        to_ask = {key for pair in pairs for key in pair} - asked
-    accounts: list[set[str]] = []
-    for pair in pairs:
-        joined = set(pair).union(*(account for account in accounts if account & set(pair)))
-        accounts = [*(account for account in accounts if not account & joined), joined]
-    return accounts
+    return {key for pair in pairs for key in pair}
 
 
 def _open_campaigns(connection: Connection) -> dict[int, str]:
@@ -366,24 +395,11 @@ def _members(
 def _ever_reached(connection: Connection, recipient_ids: Collection[int]) -> set[int]:
     """Those of some people of whom a call was accepted, or may have been."""
     found: set[int] = set()
-    # Asked by itself and by recipient, as are the answers in `_told`.
-    for some in _portions(recipient_ids):
+    # Asked by itself and by recipient, as in `_new_names`.
+    for some in sorted_portions(recipient_ids):
         rows = connection.execute(
             select(send_attempts.c.recipient_id).where(
                 send_attempts.c.recipient_id.in_(some), send_attempts.c.outcome.not_in(MAY_BE_REPEATED)
-            )
-        )
-        found |= set(rows.scalars())
-    return found
-
-
-def _unsubscribed_of(connection: Connection, person_keys: Collection[str]) -> set[str]:
-    """Those of some keys that have unsubscribed."""
-    found: set[str] = set()
-    for some in _portions(person_keys):
-        rows = connection.execute(
-            select(subscriptions.c.person_key).where(
-                subscriptions.c.person_key.in_(some), subscriptions.c.status == SubscriptionStatus.UNSUBSCRIBED
             )
         )
         found |= set(rows.scalars())
@@ -403,8 +419,3 @@ def _skip(connection: Connection, member: Member, reason: str, now: datetime) ->
 def _tell(connection: Connection, action: str, slug: str, person: Member, other: Member, now: datetime) -> None:
     details = {"person": mask_phone(person.phone), "shares_account_of": mask_phone(other.phone)}
     record(connection, action, slug, actor="campaign_pipeline", now=now, details=details)
-
-
-def _portions(values: Collection[_Value]) -> Iterable[Sequence[_Value]]:
-    """In an order, so that two transactions that ask for the same meet in it."""
-    return in_portions(sorted(values))

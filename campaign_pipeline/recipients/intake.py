@@ -7,7 +7,7 @@ Keep out how files are read (`list_files`), which rows become recipients (`sorti
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -17,12 +17,12 @@ from sqlalchemy import Connection
 
 from campaign_pipeline.campaigns import templates
 from campaign_pipeline.campaigns.catalogue import Campaign, find
-from campaign_pipeline.campaigns.errors import CampaignError
+from campaign_pipeline.campaigns.errors import CampaignError, CampaignStateError
 from campaign_pipeline.campaigns.journal import record
 from campaign_pipeline.campaigns.values import faults_in
 from campaign_pipeline.ledger.engine import Ledger
 from campaign_pipeline.ledger.states import ListState, RejectionReason
-from campaign_pipeline.recipients.consent import ConsentColumns
+from campaign_pipeline.recipients.consent import ConsentColumns, ConsentNeeded, EvidenceColumns
 from campaign_pipeline.recipients.destinations import UNITED_STATES, US_REFUSAL, UsNumbers, refusal_of
 from campaign_pipeline.recipients.folders import ListFolders, shortened
 from campaign_pipeline.recipients.list_files import BadRow, ListFileError, ListReader, ListRow, open_list
@@ -36,16 +36,19 @@ from campaign_pipeline.recipients.loading import (
     insert_subscribed,
     lists_by_person,
     note_consent,
+    note_evidence,
     note_refusals,
     note_regions,
     reserve_positions,
-    take_out,
-    unsubscribed_among,
+    take_out_region,
+    take_out_unproven,
     write_counts,
 )
+from campaign_pipeline.recipients.opt_ins import opted_in_among
 from campaign_pipeline.recipients.phone_numbers import InvalidPhone, check_default_region, parse_phone
 from campaign_pipeline.recipients.rejections import RejectionsFile
-from campaign_pipeline.recipients.sorting import Candidate, IntakeCounts, Rejection, SortedRows, sort_rows
+from campaign_pipeline.recipients.sorting import NO_EVIDENCE, Candidate, IntakeCounts, Rejection, SortedRows, sort_rows
+from campaign_pipeline.recipients.subscriptions import unsubscribed_among
 
 ROWS_PER_TRANSACTION: Final = 5_000
 """Short enough that a sender never waits long for SQLite's one write lock."""
@@ -81,6 +84,7 @@ def add_file(
     actor: str,
     clock: Callable[[], datetime],
     us_numbers: UsNumbers = UsNumbers.REJECT,
+    consent: ConsentNeeded = ConsentNeeded.UPLOAD,
     on_progress: Callable[[int, int], None] = lambda _done, _size: None,
 ) -> IntakeReport:
     """Adds the people of a list to a campaign, at the end of its queue.
@@ -98,6 +102,7 @@ def add_file(
         actor: Who adds it.
         clock: Gives the moment, UTC.
         us_numbers: What becomes of numbers of the United States.
+        consent: What has to be known of somebody's consent.
         on_progress: Told the bytes read and the bytes in all.
 
     Raises:
@@ -110,9 +115,11 @@ def add_file(
             found = _open_campaign(connection, campaign)
         _refuse_missing_columns(found, reader, path)
         digest, kept_as = _keep(path, folders.kept)
+        received_at = clock()
         with ledger.write() as connection:
-            list_id = begin_list(connection, found.id, path.name, digest, kept_as, clock())
-        intake = _Intake(ledger, found, list_id, path.name, checked_region, us_numbers, reader, clock, on_progress)
+            list_id = begin_list(connection, found.id, path.name, digest, kept_as, received_at)
+        rules = _Rules(checked_region, us_numbers, consent)
+        intake = _Intake(ledger, found, list_id, path.name, received_at, rules, reader, clock, on_progress)
         try:
             counts, rejections_file = intake.run(folders.rejected / f"{found.slug}-list-{list_id}.csv")
         except Exception as error:
@@ -127,7 +134,13 @@ def add_file(
 
 
 def add_subscribed(
-    ledger: Ledger, campaign: str, *, actor: str, now: datetime, us_numbers: UsNumbers = UsNumbers.REJECT
+    ledger: Ledger,
+    campaign: str,
+    *,
+    actor: str,
+    now: datetime,
+    us_numbers: UsNumbers = UsNumbers.REJECT,
+    consent: ConsentNeeded = ConsentNeeded.UPLOAD,
 ) -> IntakeReport:
     """Adds everyone who is subscribed to a campaign, in the order in which they subscribed.
 
@@ -147,15 +160,29 @@ def add_subscribed(
         subscribed = count_subscribed(connection)
         inserted = insert_subscribed(connection, found.id, list_id, now)
         note_regions(connection, list_id)
-        refused = 0 if us_numbers is UsNumbers.KEEP else take_out(connection, list_id, UNITED_STATES, US_REFUSAL)
+        refused = 0 if us_numbers is UsNumbers.KEEP else take_out_region(connection, list_id, UNITED_STATES, US_REFUSAL)
+        unproven = 0 if consent is ConsentNeeded.UPLOAD else take_out_unproven(connection, list_id, NO_EVIDENCE)
         counts = IntakeCounts(
-            read=subscribed, added=inserted - refused, already_in_campaign=subscribed - inserted, invalid=refused
+            read=subscribed,
+            added=inserted - refused - unproven,
+            already_in_campaign=subscribed - inserted,
+            invalid=refused,
+            unsubscribed=unproven,
         )
         write_counts(connection, list_id, counts)
         end_list(connection, list_id, ListState.DONE, now)
         details = {"list_id": list_id, "list": name, **counts.as_dict()}
         record(connection, "list_added", found.slug, actor=actor, now=now, details=details)
     return IntakeReport(list_id, name, counts, None, None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rules:
+    """By which rules rows are read."""
+
+    region: str | None
+    us_numbers: UsNumbers
+    consent: ConsentNeeded
 
 
 class _Intake:
@@ -167,8 +194,8 @@ class _Intake:
         campaign: Campaign,
         list_id: int,
         name: str,
-        region: str | None,
-        us_numbers: UsNumbers,
+        received_at: datetime,
+        rules: _Rules,
         reader: ListReader,
         clock: Callable[[], datetime],
         on_progress: Callable[[int, int], None],
@@ -177,18 +204,19 @@ class _Intake:
         self._campaign = campaign
         self._list_id = list_id
         self._name = name
-        self._region = region
-        self._us_numbers = us_numbers
+        self._received_at = received_at
+        self._rules = rules
         self._reader = reader
         self._clock = clock
         self._on_progress = on_progress
         self._consent = ConsentColumns.from_header(reader.header)
+        self._evidence = EvidenceColumns.from_header(reader.header)
 
     def run(self, rejections_path: Path) -> tuple[IntakeCounts, Path | None]:
         """Reads to the end; gives the counts and, if there are rejections, the file that holds them."""
         counts = IntakeCounts()
         with RejectionsFile(rejections_path) as rejections_file:
-            for rows in _chunks(iter(self._reader), ROWS_PER_TRANSACTION):
+            for rows in self._reader.in_chunks(ROWS_PER_TRANSACTION):
                 sorted_rows = self._take_in([self._read(row) for row in rows], counts)
                 counts = counts.plus(len(sorted_rows.to_add), sorted_rows.rejections)
                 rejections_file.write(sorted_rows.rejections)
@@ -199,7 +227,7 @@ class _Intake:
         if isinstance(row, BadRow):
             return Rejection(row.line_number, row.value, RejectionReason.INVALID, row.reason)
         try:
-            phone = parse_phone(row.phone, self._region)
+            phone = parse_phone(row.phone, self._rules.region)
         except InvalidPhone as error:
             return Rejection(row.line_number, row.phone, RejectionReason.INVALID, f"{error.code}: {error}")
         # Before all else that can be wrong with the row: a "no" counts for every campaign, whatever this one needs.
@@ -213,26 +241,37 @@ class _Intake:
         if faults:
             detail = "; ".join(fault.sentence for fault in faults)
             return Rejection(row.line_number, row.phone, RejectionReason.INVALID, detail)
-        if self._consent.consent(row.columns) is False:
+        agrees = self._consent.consent(row.columns)
+        if agrees is False:
             detail = "what the list says about consent is neither yes nor no"
             return Rejection(row.line_number, row.phone, RejectionReason.UNSUBSCRIBED, detail)
-        refusal = refusal_of(phone, self._us_numbers)
+        refusal = refusal_of(phone, self._rules.us_numbers)
         if refusal is not None:
             return Rejection(row.line_number, row.phone, RejectionReason.INVALID, refusal)
-        return Candidate(row.line_number, row.phone, phone, row.columns, refuses=False)
+        evidence = self._evidence.evidence(row.columns, agrees=agrees is True)
+        return Candidate(row.line_number, row.phone, phone, row.columns, refuses=False, evidence=evidence)
+
+    def _without_opt_in(self, connection: Connection, keys: Sequence[str]) -> set[str]:
+        """Whoever of some people may not be added, since nothing shows that they agreed."""
+        if self._rules.consent is ConsentNeeded.UPLOAD:
+            return set()
+        return set(keys) - opted_in_among(connection, keys)
 
     def _take_in(self, rows: Sequence[Candidate | Rejection], so_far: IntakeCounts) -> SortedRows:
         keys = list({row.phone.person_key for row in rows if isinstance(row, Candidate)})
         now = self._clock()
         with self._ledger.write() as connection:
+            # Before the unsubscribed are looked up, and before the evidence that is asked for.
+            note_refusals(connection, self._list_id, rows, self._name, self._received_at)
+            note_evidence(connection, rows, self._name, self._received_at)
             first_position = reserve_positions(connection, self._campaign.id, len(rows))
             sorted_rows = sort_rows(
                 rows,
                 lists_by_person(connection, self._campaign.id, keys),
                 unsubscribed_among(connection, keys),
                 self._list_id,
+                self._without_opt_in(connection, keys),
             )
-            note_refusals(connection, rows, self._name, now)
             insert_people(connection, self._campaign.id, self._list_id, sorted_rows.to_add, first_position, now)
             note_consent(connection, sorted_rows.to_add, self._name, now)
             insert_rejections(connection, self._list_id, sorted_rows.rejections)
@@ -240,22 +279,11 @@ class _Intake:
         return sorted_rows
 
 
-def _chunks(rows: Iterator[ListRow | BadRow], size: int) -> Iterator[list[ListRow | BadRow]]:
-    chunk: list[ListRow | BadRow] = []
-    for row in rows:
-        chunk.append(row)
-        if len(chunk) == size:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk
-
-
 def _open_campaign(connection: Connection, campaign: str) -> Campaign:
     found = find(connection, campaign)
     if found.status in ENDED:
         msg = f"{found.slug} is {found.status}: nobody can be added to it any more. Make a new campaign for them."
-        raise CampaignError(msg)
+        raise CampaignStateError(msg)
     return found
 
 

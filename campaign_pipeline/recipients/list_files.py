@@ -9,6 +9,7 @@ Keep out what a phone number is (`phone_numbers`), who is already known, and the
 import os
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -67,6 +68,12 @@ class ListReader:
             line_number, fields = row
             if any(field and not field.isspace() for field in fields):
                 yield self._row(line_number, fields)
+
+    def in_chunks(self, size: int) -> Iterator[list[ListRow | BadRow]]:
+        """Gives the same rows, so many at a time, and what is left at the end."""
+        rows = iter(self)
+        while chunk := list(islice(rows, size)):
+            yield chunk
 
     def _row(self, line_number: int, fields: Sequence[str]) -> ListRow | BadRow:
         """Puts the fields of one row under their names."""

@@ -13,7 +13,9 @@ from sqlalchemy import Connection, select
 
 from campaign_pipeline.campaigns.errors import CampaignError
 from campaign_pipeline.ledger.engine import Ledger
-from campaign_pipeline.ledger.schema import recipient_lists
+from campaign_pipeline.ledger.schema import recipient_lists, recipient_rejections
+from campaign_pipeline.ledger.states import RejectionReason
+from campaign_pipeline.recipients.consent import ConsentNeeded
 from campaign_pipeline.recipients.destinations import UsNumbers
 from campaign_pipeline.recipients.folders import ListFolders, shortened
 from campaign_pipeline.recipients.intake import IntakeReport, add_file
@@ -26,12 +28,24 @@ from campaign_pipeline.recipients.sorting import IntakeCounts
 class RecipientList:
     """One list of a campaign, as the ledger knows it."""
 
+    id: int
     name: str
     state: str
     counts: IntakeCounts
     received_at: datetime
     sha256: str | None
     rejections_file: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class KeptRejection:
+    """A row of a list that did not become a recipient, as the ledger keeps it."""
+
+    id: int
+    line_number: int
+    value: str
+    reason: str
+    detail: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +63,27 @@ class TakenIn:
     left: list[str] = field(default_factory=list)
 
 
+def read_rejections(
+    connection: Connection, list_id: int, *, reason: RejectionReason | None = None, after: int = 0, limit: int
+) -> list[KeptRejection]:
+    """The rows of a list that did not become recipients, in the order of the list.
+
+    Args:
+        connection: A transaction.
+        list_id: Which list.
+        reason: Only those with this reason.
+        after: The id of the rejection before the first; 0 begins.
+        limit: How many at most.
+    """
+    query = select(recipient_rejections).where(
+        recipient_rejections.c.list_id == list_id, recipient_rejections.c.id > after
+    )
+    if reason is not None:
+        query = query.where(recipient_rejections.c.reason == reason)
+    rows = connection.execute(query.order_by(recipient_rejections.c.id).limit(limit))
+    return [KeptRejection(row.id, row.line_number, row.value, row.reason, row.detail) for row in rows]
+
+
 def read_lists(connection: Connection, campaign_id: int) -> list[RecipientList]:
     """The lists of a campaign, in the order in which they came."""
     rows = connection.execute(
@@ -56,6 +91,7 @@ def read_lists(connection: Connection, campaign_id: int) -> list[RecipientList]:
     )
     return [
         RecipientList(
+            id=row.id,
             name=row.name,
             state=row.state,
             counts=IntakeCounts(
@@ -139,6 +175,7 @@ def take_in_waiting(
     actor: str,
     clock: Callable[[], datetime],
     us_numbers: UsNumbers = UsNumbers.REJECT,
+    consent: ConsentNeeded = ConsentNeeded.UPLOAD,
     names: Container[str] | None = None,
 ) -> TakenIn:
     """Adds the lists that wait in a campaign's folder; each leaves the folder once it is in and kept.
@@ -155,6 +192,7 @@ def take_in_waiting(
         actor: Who adds them.
         clock: Gives the moment, UTC.
         us_numbers: What becomes of numbers of the United States.
+        consent: What has to be known of somebody's consent.
         names: Which of them to take in, so that others may go on growing; None is whatever waits.
     """
     taken_in = TakenIn([], [])
@@ -173,6 +211,7 @@ def take_in_waiting(
                 actor=actor,
                 clock=clock,
                 us_numbers=us_numbers,
+                consent=consent,
             )
         except (ListFileError, CampaignError) as error:
             if _version(path) != before:

@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Connection, Integer, delete, func, insert, literal, select, update
+from sqlalchemy import ColumnElement, Connection, Integer, delete, func, insert, literal, select, update
 
 from campaign_pipeline.campaigns.errors import CampaignError
 from campaign_pipeline.ledger.bulk import in_portions, load_new
@@ -19,6 +19,7 @@ from campaign_pipeline.ledger.engine import LedgerError
 from campaign_pipeline.ledger.schema import (
     campaign_recipients,
     marketing_campaigns,
+    opt_ins,
     recipient_lists,
     recipient_rejections,
     subscriptions,
@@ -29,10 +30,13 @@ from campaign_pipeline.ledger.states import (
     RecipientState,
     RejectionReason,
     SubscriptionStatus,
+    Voice,
 )
-from campaign_pipeline.ledger.upsert import upsert
+from campaign_pipeline.recipients.opt_ins import OptIn, keep_opt_ins
 from campaign_pipeline.recipients.phone_numbers import region_of
 from campaign_pipeline.recipients.sorting import Candidate, IntakeCounts, Rejection
+from campaign_pipeline.recipients.subscription_rule import Word
+from campaign_pipeline.recipients.subscriptions import SaidWord, note
 
 ENDED: Final = (CampaignStatus.COMPLETED, CampaignStatus.CANCELLED)
 """Nobody can be added to such a campaign."""
@@ -109,16 +113,6 @@ def lists_by_person(connection: Connection, campaign_id: int, keys: Sequence[str
     return {row.person_key: row.list_id for row in rows}
 
 
-def unsubscribed_among(connection: Connection, keys: Sequence[str]) -> set[str]:
-    """Who of some people does not want messages."""
-    rows = connection.execute(
-        select(subscriptions.c.person_key).where(
-            subscriptions.c.person_key.in_(keys), subscriptions.c.status == SubscriptionStatus.UNSUBSCRIBED
-        )
-    )
-    return set(rows.scalars())
-
-
 def insert_people(
     connection: Connection,
     campaign_id: int,
@@ -188,6 +182,8 @@ def insert_subscribed(connection: Connection, campaign_id: int, list_id: int, no
         literal(RecipientState.PENDING.value),
         literal(now, campaign_recipients.c.changed_at.type),
     ).where(subscriptions.c.status == SubscriptionStatus.SUBSCRIBED, not_yet_in)
+    # Ids in the order of the queue, by which an audience is read page by page.
+    people_to_add = people_to_add.order_by(place)
     columns = ["campaign_id", "person_key", "phone", "parameters", "list_id", "position", "state", "changed_at"]
     added = insert(campaign_recipients).from_select(columns, people_to_add)
     return connection.execute(added, execution_options={"preserve_rowcount": True}).rowcount
@@ -212,55 +208,76 @@ def note_regions(connection: Connection, list_id: int) -> None:
             )
 
 
-def take_out(connection: Connection, list_id: int, region: str, detail: str) -> int:
+def take_out_region(connection: Connection, list_id: int, region: str, detail: str) -> int:
     """Turns the people of a region whom a list without a file has just brought into rejections; gives how many."""
-    of_region = (campaign_recipients.c.list_id == list_id, campaign_recipients.c.region == region)
+    of_region = campaign_recipients.c.region == region
+    return _take_out(connection, list_id, of_region, RejectionReason.INVALID, detail)
+
+
+def take_out_unproven(connection: Connection, list_id: int, detail: str) -> int:
+    """Likewise those of whom nothing shows that they agreed."""
+    unproven = ~(select(opt_ins.c.id).where(opt_ins.c.person_key == campaign_recipients.c.person_key).exists())
+    return _take_out(connection, list_id, unproven, RejectionReason.UNSUBSCRIBED, detail)
+
+
+def _take_out(
+    connection: Connection, list_id: int, which: ColumnElement[bool], reason: RejectionReason, detail: str
+) -> int:
+    brought = (campaign_recipients.c.list_id == list_id, which)
     # They come from no line of a file.
     rejected = select(
-        literal(list_id),
-        literal(0, Integer),
-        campaign_recipients.c.phone,
-        literal(RejectionReason.INVALID.value),
-        literal(detail),
-    ).where(*of_region)
+        literal(list_id), literal(0, Integer), campaign_recipients.c.phone, literal(reason.value), literal(detail)
+    ).where(*brought)
     names = ["list_id", "line_number", "value", "reason", "detail"]
     connection.execute(insert(recipient_rejections).from_select(names, rejected))
-    return connection.execute(delete(campaign_recipients).where(*of_region)).rowcount
+    return connection.execute(delete(campaign_recipients).where(*brought)).rowcount
 
 
 def note_consent(connection: Connection, people: Sequence[Candidate], source: str, now: datetime) -> None:
-    """An upload counts as consent, with its source kept; what a person has said before stands."""
+    """An upload counts as consent, with its source kept; what a person has said before, or says later, stands."""
     load_new(
         connection,
         subscriptions,
         [
-            _subscription(person, SubscriptionStatus.SUBSCRIBED, source, now)
+            {
+                "person_key": person.phone.person_key,
+                "phone": person.phone.e164,
+                "status": SubscriptionStatus.SUBSCRIBED.value,
+                "source": f"list {source}",
+                "changed_at": now,
+            }
             # In one order for every list: two that have the same people would lock each other out on PostgreSQL.
             for person in sorted(people, key=_by_person)
         ],
     )
 
 
-def note_refusals(connection: Connection, rows: Sequence[Candidate | Rejection], source: str, now: datetime) -> None:
-    """A list that says no is the latest word: the person is not sent to by other campaigns either."""
+def note_refusals(
+    connection: Connection, list_id: int, rows: Sequence[Candidate | Rejection], source: str, received_at: datetime
+) -> None:
+    """A list that says no is a word of its people, said when it came: other campaigns do not send to them either."""
+    word = Word(SubscriptionStatus.UNSUBSCRIBED, Voice.LIST, f"list {source}", received_at)
     refusing = [row for row in rows if isinstance(row, Candidate) and row.refuses]
-    for person in sorted(refusing, key=_by_person):
-        values = _subscription(person, SubscriptionStatus.UNSUBSCRIBED, source, now)
-        upsert(connection, subscriptions, keys={"person_key": values.pop("person_key")}, values=values)
+    note(connection, [SaidWord(row.phone, word, f"list:{list_id}") for row in refusing], received_at)
+
+
+def note_evidence(
+    connection: Connection, rows: Sequence[Candidate | Rejection], source: str, received_at: datetime
+) -> None:
+    """Keeps what a list says of where, when and to what its people agreed."""
+    found = [(row.phone, row.evidence) for row in rows if isinstance(row, Candidate) and row.evidence is not None]
+    keep_opt_ins(
+        connection,
+        [
+            OptIn(phone.person_key, evidence.source or f"list {source}", evidence.at, evidence.text)
+            for phone, evidence in found
+        ],
+        received_at,
+    )
 
 
 def _by_person(person: Candidate) -> str:
     return person.phone.person_key
-
-
-def _subscription(person: Candidate, status: SubscriptionStatus, source: str, now: datetime) -> dict[str, Any]:
-    return {
-        "person_key": person.phone.person_key,
-        "phone": person.phone.e164,
-        "status": status.value,
-        "source": f"list {source}",
-        "changed_at": now,
-    }
 
 
 def insert_rejections(connection: Connection, list_id: int, rejections: Sequence[Rejection]) -> None:

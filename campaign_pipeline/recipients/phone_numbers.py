@@ -30,6 +30,7 @@ _BRAZILIAN_MOBILE_OF_EIGHT_DIGITS: Final = re.compile(r"([1-9]{2})([6-9]\d{7})")
 _MEXICAN_TRUNK_PREFIX: Final = re.compile(r"(?:01|04[45])(\d{10})")
 _MEXICAN_MOBILE_ONE: Final = re.compile(r"1(\d{10})")
 _ARGENTINE_MOBILE: Final = re.compile(r"9(\d{10})")
+_LOOKS_LIKE_A_PHONE: Final = re.compile(r"\+\d[\d ().-]{5,22}\d|(?<![\w.-])\d{9,15}(?![\w-])")
 _ARGENTINE_NINE_AND_FIFTEEN: Final = re.compile(r"9(\d{12})")
 
 _SENTENCES: Final = {
@@ -160,6 +161,11 @@ def mask_phone(text: str) -> str:
     """Hides a phone number for logs and metadata: only the last two digits stay, and nothing tells its length."""
     digits = [character for character in text if character.isdecimal()]
     return "***" + ("".join(digits[-2:]) if len(digits) > 4 else "")
+
+
+def hide_phones(text: str) -> str:
+    """A text that a person has written, with whatever looks like a phone number in it masked."""
+    return _LOOKS_LIKE_A_PHONE.sub(lambda found: mask_phone(found[0]), text)
 
 
 def region_of(e164: str) -> str | None:

@@ -6,9 +6,14 @@ Keep out how rows are read (`list_files`) and how they get into the ledger (`loa
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from typing import Final
 
 from campaign_pipeline.ledger.states import RejectionReason
+from campaign_pipeline.recipients.consent import ListedEvidence
 from campaign_pipeline.recipients.phone_numbers import PhoneNumber
+
+NO_EVIDENCE: Final = "nothing shows that this person agreed, and CAMPAIGN_REQUIRE_OPT_IN asks for it"
+"""Counted with the unsubscribed: in neither case is it known that the person wants messages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +58,7 @@ class Candidate:
     phone: PhoneNumber
     columns: Mapping[str, str]
     refuses: bool
+    evidence: ListedEvidence | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +84,7 @@ def sort_rows(
     lists_by_person: Mapping[str, int | None],
     unsubscribed: Collection[str],
     list_id: int,
+    without_opt_in: Collection[str] = (),
 ) -> SortedRows:
     """Decides about each row: the first one of a person who wants messages is added, every other has its reason.
 
@@ -86,6 +93,7 @@ def sort_rows(
         lists_by_person: For whoever of them is in the campaign already, the list they came with.
         unsubscribed: The person keys that do not want messages.
         list_id: This list.
+        without_opt_in: The person keys of whom nothing shows that they agreed, where that is asked for.
     """
     sorted_rows = SortedRows()
     seen_here: set[str] = set()
@@ -94,6 +102,8 @@ def sort_rows(
             sorted_rows.rejections.append(row)
             continue
         verdict = _verdict_on(row, seen_here, lists_by_person, unsubscribed, list_id)
+        if verdict is None and row.phone.person_key in without_opt_in:
+            verdict = RejectionReason.UNSUBSCRIBED, NO_EVIDENCE
         seen_here.add(row.phone.person_key)
         if verdict is None:
             sorted_rows.to_add.append(row)

@@ -23,6 +23,8 @@ from campaign_pipeline.delivery.folding import (
     newest_time,
     refold,
 )
+from campaign_pipeline.delivery.new_evidence import heard_of
+from campaign_pipeline.delivery.replies import count_late_replies
 from campaign_pipeline.delivery.stop_rule import DEFAULT_RULE, StopRule
 from campaign_pipeline.ledger.locks import fold_alone, hold_senders
 from campaign_pipeline.ledger.schema import (
@@ -31,16 +33,15 @@ from campaign_pipeline.ledger.schema import (
     marketing_campaigns,
     send_attempts,
     senders,
-    subscriptions,
 )
 from campaign_pipeline.ledger.states import (
     CERTAINLY_NOT_ACCEPTED,
     AttemptOutcome,
     CampaignStatus,
     RecipientState,
-    SubscriptionStatus,
 )
 from campaign_pipeline.recipients.identity import learn_aliases, skip_known_doubles
+from campaign_pipeline.recipients.subscriptions import unsubscribed_among
 from campaign_pipeline.sending.batches import Batch, need_of_date, skip_unsubscribed
 from campaign_pipeline.sending.capacity import (
     admissible,
@@ -166,7 +167,8 @@ def settle(connection: Connection, calls: Sequence[SettledCall], now: datetime, 
         apply_evidence(connection, with_events, now, stamp + CAPACITY_WINDOW)
     refold(connection, select(send_attempts.c.recipient_id).where(ours), now)
     act_on_answers(connection, failures, rule, now)
-    learn_aliases(connection, [call.attempt_id for call in calls if call.answer.wa_id], now)
+    learnt = learn_aliases(connection, [call.attempt_id for call in calls if call.answer.wa_id], now)
+    count_late_replies(connection, [call.attempt_id for call in calls if call.answer.wamid], learnt)
     complete_settled(connection, now)
 
 
@@ -190,19 +192,16 @@ def _next_claimed(connection: Connection, batch: Batch, size: int, now: datetime
     """The next people of a batch who may be sent to.
 
     Those who have unsubscribed since, or are one WhatsApp account with somebody else in their campaign, are skipped on
-    the way.
+    the way. Those of whom an ingest has just stored something are left as they are, until that is folded.
     """
     query = (
         select(
             *campaign_recipients.c["id", "campaign_id", "person_key", "phone", "parameters"],
             *marketing_campaigns.c["template_name", "template_language", "template_parameters"],
             *marketing_campaigns.c["template", "template_version"],
-            subscriptions.c.status.label("subscription"),
         )
         .select_from(
-            campaign_recipients.join(
-                marketing_campaigns, marketing_campaigns.c.id == campaign_recipients.c.campaign_id
-            ).outerjoin(subscriptions, subscriptions.c.person_key == campaign_recipients.c.person_key)
+            campaign_recipients.join(marketing_campaigns, marketing_campaigns.c.id == campaign_recipients.c.campaign_id)
         )
         .where(
             campaign_recipients.c.batch_id == batch.id,
@@ -218,12 +217,27 @@ def _next_claimed(connection: Connection, batch: Batch, size: int, now: datetime
     )
     while True:
         people = connection.execute(query).all()
-        unsubscribed = [each.id for each in people if each.subscription == SubscriptionStatus.UNSUBSCRIBED]
+        # Asked anew once the people are locked: while PostgreSQL waits for a lock, somebody may say stop.
+        unwilling = unsubscribed_among(connection, {each.person_key for each in people})
+        unsubscribed = [each.id for each in people if each.person_key in unwilling]
         if unsubscribed:
             skip_unsubscribed(connection, unsubscribed, now)
         elif not skip_known_doubles(connection, [(each.person_key, each.phone) for each in people], now):
-            return list(people)
+            reached = _reached_after_all(connection, [each.id for each in people])
+            if not reached:
+                return list(people)
+            query = query.where(campaign_recipients.c.id.not_in(reached))
         complete_settled(connection, now)
+
+
+def _reached_after_all(connection: Connection, recipient_ids: Sequence[int]) -> list[int]:
+    """Those of some people of whose earlier attempts something is stored that is not folded yet; none, as a rule."""
+    attempt = send_attempts.c
+    earlier = connection.execute(
+        select(attempt.id, attempt.recipient_id).where(attempt.recipient_id.in_(recipient_ids))
+    ).all()
+    recipient_of = {row.id: row.recipient_id for row in earlier}
+    return sorted({recipient_of[each] for each in heard_of(connection, recipient_of)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,7 +345,8 @@ def _settlement(call: SettledCall, stamp: datetime) -> Update:
             http_status=answer.http_status,
             error_code=answer.error_code,
             error_text=answer.error_text,
-            wamid=func.coalesce(attempt.wamid, answer.wamid),
+            # A wamid that a webhook has told before is found with its event; this one stands nowhere else.
+            wamid=attempt.wamid if answer.wamid is None else answer.wamid,
             wa_id=func.coalesce(attempt.wa_id, answer.wa_id),
             message_status=answer.message_status,
         )

@@ -28,7 +28,7 @@ from campaign_pipeline.campaigns.held_countries import held_regions
 from campaign_pipeline.campaigns.journal import announce
 from campaign_pipeline.campaigns.lifecycle import PAUSED_BY_A_CAUSE, complete_settled
 from campaign_pipeline.campaigns.plan import Demand
-from campaign_pipeline.campaigns.queue import demands_up_to, head_of_queue
+from campaign_pipeline.campaigns.queue import QueuedPerson, demands_up_to, head_of_queue
 from campaign_pipeline.delivery.analytics import refresh_date
 from campaign_pipeline.delivery.folding import CAPACITY_WINDOW, newest_time, refold
 from campaign_pipeline.ledger.bulk import in_portions
@@ -41,6 +41,8 @@ from campaign_pipeline.ledger.states import (
     RecipientState,
     SkipReason,
 )
+from campaign_pipeline.recipients.consent import ConsentNeeded
+from campaign_pipeline.recipients.opt_ins import opted_in_among
 
 BATCH_CLOSED: Final = "batch_closed"
 """The kind of the outbox row that tells of a closed batch."""
@@ -74,16 +76,23 @@ def batch_of(connection: Connection, send_date: date) -> Batch | None:
 
 
 def take_batch(
-    connection: Connection, sender_id: int, send_date: date, room: int, run_id: str, now: datetime
+    connection: Connection,
+    sender_id: int,
+    send_date: date,
+    room: int,
+    run_id: str,
+    now: datetime,
+    consent: ConsentNeeded = ConsentNeeded.UPLOAD,
 ) -> Batch | None:
     """Takes the next people of the queue for a date: each campaign up to its daily limit, in all up to `room`.
 
-    The unsubscribed become skipped as the queue reaches them and use up no place. Nobody to take makes no batch.
+    The unsubscribed become skipped as the queue reaches them and use up no place, and so does whoever lacks the consent
+    that is needed. Nobody to take makes no batch.
     """
     taken: list[int] = []
     for demand in demands_up_to(connection, 1):
         wanted = min(demand.daily_limit, room - len(taken))
-        taken += _next_sendable(connection, demand, wanted, now)
+        taken += _next_sendable(connection, demand, wanted, consent, now)
     complete_settled(connection, now)
     if not taken:
         return None
@@ -234,7 +243,9 @@ def need_of_date(connection: Connection, send_date: date, sender_limit: int) -> 
     return min(sender_limit, sum(min(demand.waiting, demand.daily_limit) for demand in demands))
 
 
-def _next_sendable(connection: Connection, demand: Demand, wanted: int, now: datetime) -> list[int]:
+def _next_sendable(
+    connection: Connection, demand: Demand, wanted: int, consent: ConsentNeeded, now: datetime
+) -> list[int]:
     sendable: list[int] = []
     place = 0
     while len(sendable) < wanted:
@@ -242,13 +253,29 @@ def _next_sendable(connection: Connection, demand: Demand, wanted: int, now: dat
         if not head:
             break
         place = head[-1].position
-        skip_unsubscribed(connection, [each.recipient_id for each in head if each.unsubscribed], now)
-        sendable += [each.recipient_id for each in head if not each.unsubscribed]
+        unwilling = [each for each in head if each.unsubscribed]
+        unproven = _without_opt_in(connection, [each for each in head if not each.unsubscribed], consent)
+        skip_unsubscribed(connection, [each.recipient_id for each in unwilling], now)
+        _skip(connection, [each.recipient_id for each in unproven], SkipReason.NO_OPT_IN, now)
+        left_out = {*unwilling, *unproven}
+        sendable += [each.recipient_id for each in head if each not in left_out]
     return sendable
 
 
 def skip_unsubscribed(connection: Connection, recipient_ids: list[int], now: datetime) -> None:
     """Skips people who do not want messages, if they were not attempted in the meantime."""
+    _skip(connection, recipient_ids, SkipReason.UNSUBSCRIBED, now)
+
+
+def _without_opt_in(connection: Connection, people: list[QueuedPerson], consent: ConsentNeeded) -> list[QueuedPerson]:
+    """Those of some people of whom nothing shows that they agreed, where that is asked for."""
+    if consent is ConsentNeeded.UPLOAD:
+        return []
+    shown = opted_in_among(connection, [each.person_key for each in people])
+    return [each for each in people if each.person_key not in shown]
+
+
+def _skip(connection: Connection, recipient_ids: list[int], reason: SkipReason, now: datetime) -> None:
     if recipient_ids:
         connection.execute(
             update(campaign_recipients)
@@ -256,7 +283,7 @@ def skip_unsubscribed(connection: Connection, recipient_ids: list[int], now: dat
                 campaign_recipients.c.id.in_(recipient_ids),
                 campaign_recipients.c.state.in_((RecipientState.PENDING, RecipientState.CLAIMED)),
             )
-            .values(state=RecipientState.SKIPPED, reason=SkipReason.UNSUBSCRIBED, changed_at=now)
+            .values(state=RecipientState.SKIPPED, reason=reason, changed_at=now)
         )
 
 

@@ -8,12 +8,13 @@ day (developers.facebook.com/documentation/business-messaging/whatsapp/messaging
 everyone from the moment of the attempt, until 24 hours after its answer, unless it was certainly not accepted.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import Connection, func, literal, select, update
+from sqlalchemy import Connection, Subquery, func, literal, select, update
 
 from campaign_pipeline.delivery.folding import CAPACITY_WINDOW, FAR_AWAY
 from campaign_pipeline.ledger.schema import external_usage, send_attempts, senders
@@ -34,6 +35,14 @@ class Capacity:
     def free(self) -> int:
         """How many more people may be reached."""
         return max(0, self.limit - self.used)
+
+
+@dataclass(frozen=True, slots=True)
+class Freed:
+    """How many more people have left the window by a moment, UTC, than by the one told before."""
+
+    at: datetime
+    people: int
 
 
 def sender_id(connection: Connection) -> int:
@@ -88,14 +97,7 @@ def already_counted(
 
 def next_freed(connection: Connection, sender: int, moment: datetime) -> datetime | None:
     """When the first of those counted now leaves the window; None when nobody is counted or only calls under way."""
-    last_count = (
-        select(func.max(send_attempts.c.counts_until).label("until"))
-        .where(send_attempts.c.sender_id == sender, send_attempts.c.counts_until > moment)
-        .group_by(send_attempts.c.person_key)
-        # Of a call that is under way nobody knows yet when it leaves.
-        .having(func.max(send_attempts.c.counts_until) < literal(FAR_AWAY, send_attempts.c.counts_until.type))
-        .subquery()
-    )
+    last_count = _last_counts(sender, moment)
     attempt_leaves = connection.execute(select(func.min(last_count.c.until))).scalar_one()
     oldest_use = connection.execute(
         select(func.min(external_usage.c.used_at)).where(
@@ -104,6 +106,31 @@ def next_freed(connection: Connection, sender: int, moment: datetime) -> datetim
     ).scalar_one()
     moments = [attempt_leaves, oldest_use + CAPACITY_WINDOW if oldest_use else None]
     return min((each for each in moments if each is not None), default=None)
+
+
+def freed_by_hour(connection: Connection, sender: int, moment: datetime) -> list[Freed]:
+    """How many of those counted now have left the window by the end of each of the next hours that somebody leaves in.
+
+    Of a call that is under way nobody knows yet.
+    """
+    last_count = _last_counts(sender, moment)
+    leaving = connection.execute(select(last_count.c.until, func.count()).group_by(last_count.c.until))
+    elsewhere = connection.execute(
+        select(external_usage.c.used_at, external_usage.c.people).where(
+            external_usage.c.sender_id == sender, external_usage.c.used_at > moment - CAPACITY_WINDOW
+        )
+    )
+    people: Counter[datetime] = Counter()
+    for until, number in leaving:
+        people[_end_of_hour(until)] += number
+    for used_at, number in elsewhere:
+        people[_end_of_hour(used_at + CAPACITY_WINDOW)] += number
+    return [Freed(at, number) for at, number in sorted(people.items())]
+
+
+def _end_of_hour(moment: datetime) -> datetime:
+    begun = moment.replace(minute=0, second=0, microsecond=0)
+    return moment if begun == moment else begun + timedelta(hours=1)
 
 
 def admissible(people: Sequence[str], counted: frozenset[str], free: int) -> list[bool]:
@@ -117,6 +144,19 @@ def admissible(people: Sequence[str], counted: frozenset[str], free: int) -> lis
             known.add(person)
             free -= 1
     return fits
+
+
+def _last_counts(sender: int, moment: datetime) -> Subquery:
+    """When each of those counted at a moment leaves the window."""
+    until = func.max(send_attempts.c.counts_until)
+    return (
+        select(until.label("until"))
+        .where(send_attempts.c.sender_id == sender, send_attempts.c.counts_until > moment)
+        .group_by(send_attempts.c.person_key)
+        # Of a call that is under way nobody knows yet when it leaves.
+        .having(until < literal(FAR_AWAY, send_attempts.c.counts_until.type))
+        .subquery()
+    )
 
 
 def _people_counted(connection: Connection, sender: int, moment: datetime) -> int:

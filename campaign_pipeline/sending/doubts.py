@@ -8,7 +8,7 @@ A person's word is final for the attempt's outcome, not for the person's state: 
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Final
@@ -18,7 +18,8 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, or_, 
 from campaign_pipeline.campaigns.journal import announce, audit
 from campaign_pipeline.campaigns.lifecycle import complete_settled
 from campaign_pipeline.delivery.analytics import refresh_date
-from campaign_pipeline.delivery.folding import refold
+from campaign_pipeline.delivery.folding import CAPACITY_WINDOW, apply_to_attempts, refold
+from campaign_pipeline.delivery.new_evidence import heard_of
 from campaign_pipeline.ledger.bulk import in_portions
 from campaign_pipeline.ledger.engine import Ledger
 from campaign_pipeline.ledger.locks import fold_alone, hold_senders
@@ -100,6 +101,10 @@ class Doubt:
     heard_of_batch: int
     counts_until: datetime | None
 
+    def as_dict(self, now: datetime) -> dict[str, object]:
+        """As programs read it, with its age."""
+        return {**asdict(self), "age_seconds": int(self.age(now).total_seconds())}
+
     def age(self, now: datetime) -> timedelta:
         """How long ago the call began."""
         return now - self.since
@@ -122,7 +127,14 @@ class Resolution:
     completed: tuple[str, ...]
 
 
-def list_doubts(connection: Connection, send_date: date | None = None, campaign_id: int | None = None) -> list[Doubt]:
+def list_doubts(
+    connection: Connection,
+    send_date: date | None = None,
+    campaign_id: int | None = None,
+    *,
+    after: str | None = None,
+    size: int | None = None,
+) -> list[Doubt]:
     """Every attempt in doubt, the oldest first.
 
     A call that is still out is none, even if its run is gone: that is known only once another run takes over.
@@ -131,13 +143,19 @@ def list_doubts(connection: Connection, send_date: date | None = None, campaign_
         connection: A transaction.
         send_date: Only those of this date's batch.
         campaign_id: Only those of this campaign.
+        after: Only those behind the attempt with this id.
+        size: So many of them at most.
     """
     query = _attempts().where(_IS_DOUBT).order_by(_attempt.started_at, _attempt.id)
     if send_date is not None:
         query = query.where(batches.c.send_date == send_date)
     if campaign_id is not None:
         query = query.where(_recipient.campaign_id == campaign_id)
-    rows = connection.execute(query).all()
+    if after is not None:
+        passed = send_attempts.alias("passed")
+        since = select(passed.c.started_at).where(passed.c.id == after).scalar_subquery()
+        query = query.where(or_(_attempt.started_at > since, and_(_attempt.started_at == since, _attempt.id > after)))
+    rows = connection.execute(query.limit(size)).all()
     heard = _heard_by_batch(connection, {row.batch_id for row in rows})
     return [
         Doubt(
@@ -229,6 +247,8 @@ def resolve(
     hold_senders(connection)
     fold_alone(connection)
     chosen = _chosen(connection, choice)
+    if _fold_what_is_stored(connection, chosen, now):
+        chosen = _chosen(connection, choice)
     if verdict is DoubtVerdict.NOT_REACHED:
         _refuse_living_callers(connection, chosen, silent)
     outcome = AttemptOutcome.ACCEPTED if verdict is DoubtVerdict.REACHED else AttemptOutcome.VOIDED
@@ -243,6 +263,14 @@ def resolve(
     _write_down(connection, chosen, verdict, actor, reason, now)
     ids = tuple(row.id for row in chosen)
     return Resolution(ids, _states_of(connection, chosen), dates, tuple(completed))
+
+
+def _fold_what_is_stored(connection: Connection, chosen: Sequence[Row], now: datetime) -> bool:
+    """Folds what an ingest has stored of some attempts and not folded yet; whether there was anything."""
+    heard = [each for some in in_portions(chosen) for each in heard_of(connection, [row.id for row in some])]
+    for some in in_portions(sorted(heard)):
+        apply_to_attempts(connection, some, now, now + CAPACITY_WINDOW)
+    return bool(heard)
 
 
 def _attempts() -> Select:

@@ -15,6 +15,7 @@ from campaign_pipeline.ledger.schema import (
     batches,
     campaign_recipients,
     delivery_events,
+    delivery_progress,
     marketing_campaigns,
     recipient_lists,
     send_attempts,
@@ -31,6 +32,9 @@ from campaign_pipeline.ledger.states import (
 _attempt = send_attempts.c
 _recipient = campaign_recipients.c
 _event = delivery_events.c
+_FOLDED_TO: Final = select(func.coalesce(func.max(delivery_progress.c.folded_to), 0)).scalar_subquery()
+_IS_FOLDED: Final = _event.id <= _FOLDED_TO
+"""What was stored a moment ago is folded a moment later, and no fault until then."""
 
 _UNPROVEN: Final = (RecipientState.PENDING, RecipientState.CLAIMED, RecipientState.SKIPPED)
 _REACHED: Final = (RecipientState.ACCEPTED, RecipientState.SENT, RecipientState.DELIVERED, RecipientState.READ)
@@ -95,7 +99,7 @@ def calls_under_way(campaign_id: int | None) -> Select:
 def several_messages(campaign_id: int | None) -> Select:
     """Attempts whose statuses are about another message than the one that they stand for."""
     query = _attempts_of(campaign_id, _attempt.id).join(delivery_events, _event.attempt_id == _attempt.id)
-    return query.where(_event.wamid.is_distinct_from(_attempt.wamid)).distinct()
+    return query.where(_IS_FOLDED, _event.wamid.is_distinct_from(_attempt.wamid)).distinct()
 
 
 def in_campaign_twice(campaign_id: int | None) -> Select:
@@ -143,19 +147,25 @@ def noted_otherwise(campaign_id: int | None) -> Select:
         return func.min(case((_event.status == status, _event.occurred_at))).label(status)
 
     told = (
-        select(_event.attempt_id, *map(earliest, ("sent", "delivered", "read", "failed")))
+        select(
+            _event.attempt_id,
+            *map(earliest, ("sent", "delivered", "read", "failed")),
+            func.max(_event.id).label("newest"),
+        )
         .where(_event.attempt_id.is_not(None))
         .group_by(_event.attempt_id)
         .subquery("told")
     )
     query = _attempts_of(campaign_id, _attempt.id).outerjoin(told, told.c.attempt_id == _attempt.id)
     return query.where(
+        # An answer may bring onto its attempt what is stored before the ingest does: either is right until that has.
+        func.coalesce(told.c.newest, 0) <= _FOLDED_TO,
         or_(
             _attempt.sent_at.is_distinct_from(told.c.sent),
             _attempt.delivered_at.is_distinct_from(func.coalesce(told.c.delivered, told.c.read)),
             _attempt.read_at.is_distinct_from(told.c.read),
             _attempt.failed_at.is_distinct_from(told.c.failed),
-        )
+        ),
     )
 
 

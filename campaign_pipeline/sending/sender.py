@@ -16,8 +16,11 @@ from sqlalchemy.exc import DBAPIError
 from campaign_pipeline.campaigns.calendar import SendCalendar
 from campaign_pipeline.campaigns.figures import batch_figures
 from campaign_pipeline.campaigns.held_countries import waiting_in_held
+from campaign_pipeline.delivery.new_evidence import fold_what_blocks
 from campaign_pipeline.delivery.stop_rule import DEFAULT_RULE, StopRule
 from campaign_pipeline.ledger.engine import Ledger, durability_fault
+from campaign_pipeline.ledger.locks import fold_alone
+from campaign_pipeline.recipients.consent import ConsentNeeded
 from campaign_pipeline.sending import capacity, limits
 from campaign_pipeline.sending.account_events import act_on_account_events
 from campaign_pipeline.sending.account_terms import AccountTerms
@@ -61,6 +64,7 @@ class SenderTerms:
         concurrency: Calls in flight at most.
         lease: How the sender is held.
         stop_rule: When the failures of a campaign's last messages pause it.
+        consent: What has to be known of somebody's consent.
         account: How Meta's words about the account are taken; None leaves them to whoever takes in its webhooks.
     """
 
@@ -70,6 +74,7 @@ class SenderTerms:
     concurrency: int = 16
     lease: LeaseTerms = field(default_factory=LeaseTerms)
     stop_rule: StopRule = DEFAULT_RULE
+    consent: ConsentNeeded = ConsentNeeded.UPLOAD
     account: AccountTerms | None = None
 
 
@@ -244,6 +249,9 @@ class Sender:
         lease.require(connection)
         self._refuse_another_cloud_api(connection, lease.sender_id)
         now = self._clock.now()
+        # An ingest stores first and folds later: whoever was reached after all is not taken in between.
+        fold_alone(connection)
+        fold_what_blocks(connection, now)
         today = self._calendar.date_of(now)
         limit = limits.limit_in_force(connection, self._terms.limit_setting, now)
         before = capacity.capacity_at(connection, lease.sender_id, limit, now)
@@ -257,7 +265,7 @@ class Sender:
             return _Ready(None, before, closed, stopped_sender(stopped))
         room = self._room_for(connection, lease.sender_id, send_date, limit)
         while True:
-            batch = take_batch(connection, lease.sender_id, send_date, room, run_id, now)
+            batch = take_batch(connection, lease.sender_id, send_date, room, run_id, now, self._terms.consent)
             if batch is not None or not anybody_waits(connection):
                 return _Ready(batch, before, closed)
             if not room:

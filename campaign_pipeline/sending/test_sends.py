@@ -323,7 +323,7 @@ def _act(connection: Connection, failure: Failure, who: PhoneNumber, now: dateti
     """
     match failure.error_class:
         case ErrorClass.UNSUBSCRIBED:
-            unsubscribe_for(connection, who, failure, now)
+            unsubscribe_for(connection, [(who, failure)], now)
             return "The person is unsubscribed now."
         case ErrorClass.COUNTRY:
             sender = capacity.sender_id(connection)

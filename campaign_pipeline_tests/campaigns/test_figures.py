@@ -31,6 +31,7 @@ NOTHING = {
     "sent": 0,
     "delivered": 0,
     "read": 0,
+    "replied": 0,
     "failed": 0,
     "skipped": 0,
     "in_doubt": 0,

@@ -5,12 +5,12 @@ from datetime import date
 from sqlalchemy import Row, select
 
 from campaign_pipeline.campaigns.figures import figures_by_campaign
-from campaign_pipeline.delivery.analytics import dates_touched, refresh_date
+from campaign_pipeline.delivery.analytics import dates_due, refresh_date
 from campaign_pipeline.ledger.engine import Ledger
-from campaign_pipeline.ledger.schema import campaign_analytics, campaign_send_schedule, delivery_files
+from campaign_pipeline.ledger.schema import campaign_analytics, campaign_send_schedule
 from campaign_pipeline.whatsapp.client import Answer, AnswerKind
 from campaign_pipeline_tests.delivery.conftest import Post
-from campaign_pipeline_tests.delivery.payloads import MARCH, ndjson, payload, status
+from campaign_pipeline_tests.delivery.payloads import status
 from campaign_pipeline_tests.support.campaigns import active_campaign
 from campaign_pipeline_tests.support.sending import LOST, accepted, take_and_admit
 
@@ -122,17 +122,34 @@ def test_a_file_that_brings_nothing_of_ours_touches_no_date(post: Post) -> None:
     assert analytics_of(post.ledger) == []
 
 
-def test_the_dates_of_single_files_can_be_told_apart(post: Post) -> None:
-    """Each ingest reports what its own files were about."""
-    wamids = two_dates(post)
-    for number in (0, 4):
-        post.put(f"{number}.ndjson", ndjson([payload(status(wamids[number], "sent", MARCH))]))
-    post.ingest()
+def test_a_date_is_due_from_what_is_heard_until_it_is_brought_up_to_date(post: Post) -> None:
+    """An answer that comes late brings parked statuses with it, and no ingest looks at that file again."""
+    (call,) = post.calls(1)
+    post.learn(status("wamid.early", "delivered"))
     with post.ledger.read() as connection:
-        first, second = connection.execute(select(delivery_files.c.id).order_by(delivery_files.c.name)).scalars()
-        assert dates_touched(connection, [first]) == [SECOND]
-        assert dates_touched(connection, [second]) == [THIRD]
-        assert dates_touched(connection, []) == []
+        assert dates_due(connection) == []
+    post.answer(call, accepted("wamid.early"))
+    with post.ledger.read() as connection:
+        (due,) = dates_due(connection)
+    assert post.ingest().dates == [due]
+    assert [row.delivered for row in analytics_of(post.ledger)] == [1]
+    assert post.ingest().dates == []
+
+
+def test_the_date_of_a_message_that_loses_a_status_to_another_one_is_due_too(post: Post) -> None:
+    """The one that has won it may be of another date, and the figures of the first would stay wrong for ever."""
+    active_campaign(post.ledger, post.root, range(2), now=post.clock.now(), daily_send_limit=1)
+    _, first = take_and_admit(post.ledger, 1, post.clock)
+    post.clock.forward(days=1)
+    _, second = take_and_admit(post.ledger, 2, post.clock, THIRD)
+    wins, loses = sorted([*first, *second], key=lambda call: call.attempt_id)
+    post.answer(loses, accepted("wamid.both"))
+    post.learn(status("wamid.both", "delivered"))
+    post.learn(status("wamid.both", "sent", callback=wins.attempt_id))
+    kept = [row.delivered for row in analytics_of(post.ledger)]
+    with post.ledger.read() as connection:
+        told = [figures_by_campaign(connection, each)[1].delivered for each in (SECOND, THIRD)]
+    assert (kept, sum(told)) == (told, 1)
 
 
 def test_the_kept_schedule_shows_what_was_planned_beside_what_happened(post: Post) -> None:

@@ -11,6 +11,7 @@ from campaign_pipeline.campaigns import lifecycle
 from campaign_pipeline.campaigns.catalogue import Campaign, CampaignChange, find
 from campaign_pipeline.campaigns.held_countries import list_held, release_country
 from campaign_pipeline.delivery.consequences import act_on_webhooks, resume_sender
+from campaign_pipeline.delivery.status_files import ingest_waiting
 from campaign_pipeline.delivery.stop_rule import DEFAULT_RULE
 from campaign_pipeline.ledger.engine import Ledger
 from campaign_pipeline.ledger.schema import audit_log, delivery_events, senders, subscriptions
@@ -211,6 +212,20 @@ def test_a_code_that_fails_everybody_by_webhook_is_found_with_the_third(post: Po
     """The other messages are accepted, and nothing more is known of them: that is no success between the failures."""
     sent(post, 60)
     post.learn(*(failed(f"wamid.{number}", 131000) for number in range(3)))
+    assert campaign_of(post.ledger).paused_by == PauseCause.FAILURES
+
+
+def test_failures_that_are_stored_and_not_folded_yet_are_not_taken_from_the_rule(post: Post) -> None:
+    """A run beside the ingest looks for failures all the time; acted on before they count, they would never count."""
+    sent(post, 60)
+    post.put("told.ndjson", ndjson(payload(failed(f"wamid.{number}", 131000)) for number in range(3)))
+    post.put("with another.ndjson", ndjson([payload(status("theirs"))]))
+
+    def run_beside(done: int, _in_all: int) -> None:
+        if done == 1:
+            act_on_webhooks(post.ledger, DEFAULT_RULE, post.clock.now)
+
+    ingest_waiting(post.ledger, post.folders, post.clock.now, run_beside)
     assert campaign_of(post.ledger).paused_by == PauseCause.FAILURES
 
 

@@ -417,3 +417,24 @@ def test_one_payload_with_the_whole_life_of_a_message_is_folded_at_once(post: Po
     (attempt,) = attempts(post.ledger)
     assert (attempt.sent_at, attempt.delivered_at, attempt.read_at) == (at(0), at(1), at(2))
     assert states(post.ledger) == ["read"]
+
+
+@pytest.mark.parametrize("seconds", [-(10**6), 10**8], ids=["long before the call", "years from now"])
+def test_a_clock_that_is_wrong_moves_no_answer_out_of_its_order(post: Post, seconds: int) -> None:
+    """Which messages are a campaign's last ones is told by when they were answered: a wrong clock would hide them."""
+    (call,) = post.calls(1)
+    (before,) = attempts(post.ledger)
+    post.clock.forward(minutes=1)
+    post.learn(status("wamid.1", "sent", MARCH + seconds, callback=call.attempt_id))
+    (attempt,) = attempts(post.ledger)
+    assert attempt.sent_at == at(seconds), "the time is kept as it was told"
+    assert attempt.answered_at == (before.started_at if seconds < 0 else post.clock.now())
+
+
+def test_a_failure_after_the_delivery_is_kept_and_changes_no_state(post: Post) -> None:
+    """Meta has been seen to send both; whoever asks about that person has to see both."""
+    (wamid,) = post.messages(1)
+    post.learn(status(wamid, "delivered", MARCH), status(wamid, "failed", MARCH + 1, code=131026))
+    (attempt,) = attempts(post.ledger)
+    assert states(post.ledger) == ["delivered"]
+    assert (attempt.delivered_at, attempt.failed_at, attempt.failure_code) == (at(0), at(1), 131026)

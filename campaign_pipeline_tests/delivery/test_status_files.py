@@ -1,23 +1,31 @@
 """Taking in status files: each event once, whatever file it comes in, and no bad file or line holds up the others."""
 
+import gzip
 import json
 import os
 import signal
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from itertools import count
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Row, func, select
+from sqlalchemy import Connection, Row, func, select
 from sqlalchemy.exc import OperationalError
 
-from campaign_pipeline.delivery import status_files, status_lines
-from campaign_pipeline.delivery.status_files import STATUSES_INGESTED, FileReport, ingest_waiting, waiting_files
+from campaign_pipeline.delivery import rejected_lines, status_file, status_lines
+from campaign_pipeline.delivery.event_store import Stored
+from campaign_pipeline.delivery.status_file import FileReport
+from campaign_pipeline.delivery.status_files import STATUSES_INGESTED, IngestBounds, ingest_waiting, waiting_files
+from campaign_pipeline.delivery.status_lines import StatusLines
+from campaign_pipeline.delivery.webhooks import StatusEvent
 from campaign_pipeline.ledger.engine import Ledger
 from campaign_pipeline.ledger.schema import campaign_analytics, delivery_events, delivery_files, outbox, send_attempts
+from campaign_pipeline.recipients.stop_words import vocabulary
 from campaign_pipeline_tests.delivery.conftest import Post
 from campaign_pipeline_tests.delivery.ingest_process import LINES_A_CHUNK, start_ingest
-from campaign_pipeline_tests.delivery.payloads import MARCH, ndjson, payload, status
+from campaign_pipeline_tests.delivery.payloads import MARCH, change, inbound, ndjson, payload, status
 from campaign_pipeline_tests.support.sending import count_of, states
 
 
@@ -255,6 +263,8 @@ ODD = {
     "5-superscript-code": {"id": "theirs-5", "errors": [{"code": "²"}]},
     "6-far-time": {"id": "theirs-6", "timestamp": 10**300},
     "7-unknown-field": {"id": "theirs-7", "nested": [[["\0\ud800"]]]},
+    "8-true-code": {"id": "theirs-8", "errors": [{"code": True}]},
+    "9-early-time": {"id": "theirs-9", "timestamp": -62_135_596_800},
 }
 
 
@@ -266,6 +276,36 @@ def test_values_that_no_database_takes_hold_up_nobody(post: Post) -> None:
     assert {report.name: report.state for report in post.ingest().files} == dict.fromkeys(ODD, "done")
     assert set(states(post.ledger)) == {"read"}
     assert post.names_in("inbox") == []
+
+
+def test_a_word_of_the_first_of_all_days_holds_up_nobody(post: Post) -> None:
+    """A reply is looked for in the days before it, of which there are none."""
+    (wamid,) = post.messages(1)
+    post.put("a.ndjson", ndjson([inbound("stop", at=-62_135_596_800), *lives_of([wamid])]))
+    (report,) = post.ingest().files
+    assert (report.state, report.words, report.new_events) == ("done", 1, 3)
+
+
+@pytest.mark.parametrize("field", [None, 7, [], {"type": "messages"}], ids=["null", "number", "list", "object"])
+def test_a_change_whose_field_is_no_text_holds_up_nobody(post: Post, field: object) -> None:
+    """The lines behind it would never be read, since the file is rejected."""
+    wamids = post.messages(2)
+    post.put("a.ndjson", ndjson([*lives_of(wamids[:1]), change(field, {"x": 1}), *lives_of(wamids[1:])]))
+    (report,) = post.ingest().files
+    assert (report.state, report.new_events) == ("done", 6)
+    assert states(post.ledger) == ["read", "read"]
+
+
+def test_what_is_said_in_too_deep_a_message_holds_up_no_status_beside_it() -> None:
+    """A message without an id is known by all that is in it, however deep that is."""
+    deep: list[object] = []
+    for _ in range(5_000):
+        deep = [deep]
+    both = payload(status())
+    both["entry"] += change("messages", {"messages": [{"from": "447911000001", "x": deep}]})["entry"]
+    lines = StatusLines(vocabulary())
+    lines.add_document(both)
+    assert (len(lines.events), len(lines.problems)) == (1, 1)
 
 
 def test_a_file_of_many_chunks_is_the_same_as_one_of_few(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -304,6 +344,102 @@ def test_killed_between_two_chunks_the_next_ingest_ends_as_if_nothing_had_happen
     assert (post.names_in("inbox"), len(post.names_in("archive"))) == ([], 1)
 
 
+def test_rejected_lines_are_kept_once_though_the_ingest_was_killed_after_keeping_them(
+    post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever mends and sends the bad lines again must not find each of them twice."""
+    monkeypatch.setattr(status_lines, "LINES_PER_TRANSACTION", 2)
+    (wamid,) = post.messages(1)
+    good = ndjson(lives_of([wamid]))
+    post.put("a.ndjson", good + b"bad 1\nbad 2\n" + ndjson([payload(status("theirs"))]))
+
+    def killed(*_arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        # The second portion's lines are kept by then, and that they were read is not written down.
+        patch.setattr(status_file, "_move_on", _once_and_then(status_file._move_on, killed))
+        with pytest.raises(KeyboardInterrupt):
+            post.ingest()
+    (report,) = post.ingest().files
+    assert (report.state, report.events, report.rejected_lines) == ("done", 4, 2)
+    (name,) = post.names_in("rejected")
+    kept = (post.root / "rejected" / name).read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)["line_number"] for line in kept] == [4, 5]
+
+
+def _once_and_then(first: Callable[..., None], then: Callable[..., None]) -> Callable[..., None]:
+    steps = iter((first, then))
+
+    def step(*arguments: object) -> None:
+        next(steps)(*arguments)
+
+    return step
+
+
+def test_an_ingest_without_time_for_all_stops_in_the_middle_and_the_next_goes_on(
+    post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file of a month would hold up the run, and with it everything that came in since."""
+    monkeypatch.setattr(status_lines, "LINES_PER_TRANSACTION", 4)
+    wamids = post.messages(3)
+    post.put("a.ndjson", ndjson(lives_of(wamids)))
+    post.put("b.ndjson", ndjson([payload(status("theirs"))]))
+    no_time = IngestBounds(seconds=1e-9)
+    report = ingest_waiting(post.ledger, post.folders, post.clock.now, bounds=no_time)
+    assert [(each.name, each.state, each.events) for each in report.files] == [("a.ndjson", "reading", 4)]
+    assert report.files[0].reason == "taken in up to line 4; the next ingest goes on"
+    assert report.left == 2
+    assert states(post.ledger) == ["delivered", "sent", "sent"]
+    assert len(post.names_in("inbox")) == 2
+    report = post.ingest()
+    assert {each.name: (each.state, each.events, each.new_events) for each in report.files} == {
+        "a.ndjson": ("done", 9, 9),
+        "b.ndjson": ("done", 1, 1),
+    }
+    assert states(post.ledger) == ["read"] * 3
+    assert post.names_in("inbox") == []
+
+
+def test_an_ingest_of_at_most_so_many_files_leaves_the_others(post: Post) -> None:
+    """Ten thousand files in one run is a run of hours that shows nothing."""
+    for number in range(3):
+        post.put(f"{number}.ndjson", ndjson([payload(status(f"wamid.{number}"))]))
+    report = ingest_waiting(post.ledger, post.folders, post.clock.now, bounds=IngestBounds(files=2))
+    assert ([each.name for each in report.files], report.left) == (["0.ndjson", "1.ndjson"], 1)
+    assert [each.name for each in post.ingest().files] == ["2.ndjson"]
+
+
+def test_a_compressed_file_is_taken_in_whatever_it_is_called(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever keeps years of webhooks keeps them compressed, and goes on in the middle of them as of any other."""
+    monkeypatch.setattr(status_lines, "LINES_PER_TRANSACTION", 2)
+    wamids = post.messages(2)
+    post.put("a.ndjson", gzip.compress(ndjson(lives_of(wamids))))
+    ingest_waiting(post.ledger, post.folders, post.clock.now, bounds=IngestBounds(seconds=1e-9))
+    (report,) = post.ingest().files
+    assert (report.state, report.events, report.new_events) == ("done", 6, 6)
+    post.put("b.json.gz", gzip.compress(json.dumps(lives_of(wamids), indent=1).encode()))
+    (report,) = post.ingest().files
+    assert (report.state, report.events, report.new_events) == ("done", 6, 0)
+    assert states(post.ledger) == ["read", "read"]
+
+
+def test_of_a_compressed_file_that_breaks_off_everything_before_the_break_is_taken_in(post: Post) -> None:
+    """A copy that was interrupted: what is there counts, and somebody has to be told that there is more."""
+    wamids = post.messages(40)
+    whole = gzip.compress(ndjson(lives_of(wamids)))
+    post.put("a.ndjson.gz", whole[: len(whole) * 2 // 3])
+    (report,) = post.ingest().files
+    assert report.state == "rejected"
+    assert "breaks off" in str(report.reason)
+    assert 0 < report.new_events < 120
+    assert events_of(post.ledger) == report.new_events
+    post.put("b.ndjson.gz", whole)
+    (again,) = post.ingest().files
+    assert (again.state, again.events, again.new_events) == ("done", 120, 120 - report.new_events)
+    assert set(states(post.ledger)) == {"read"}
+
+
 def test_killed_before_the_analytics_the_next_ingest_brings_them_up_to_date(post: Post) -> None:
     """The files have left the inbox; whoever runs it again must not find old figures for ever."""
     (wamid,) = post.messages(1)
@@ -333,6 +469,32 @@ def test_two_ingests_at_once_count_each_event_once_and_both_succeed(post: Post) 
     assert post.names_in("inbox") == []
     assert len(post.names_in("archive")) == 6
     assert [row.state for row in files_of(post.ledger)] == ["done"] * 6
+
+
+def test_a_file_that_an_ingest_is_at_is_left_to_it(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two would each read it whole to know it, and take out of the rejected lines what the other has just kept."""
+    monkeypatch.setattr(status_lines, "LINES_PER_TRANSACTION", 2)
+    (wamid,) = post.messages(1)
+    post.put("a.ndjson", ndjson(lives_of([wamid])) + b"bad 1\nbad 2\n")
+    readings, beside = count(1), []
+
+    def clock() -> datetime:
+        if next(readings) == 3:
+            beside.append(post.ingest().files)
+        return post.clock.now()
+
+    (report,) = ingest_waiting(post.ledger, post.folders, clock).files
+    assert beside == [[]]
+    assert (report.state, report.events, report.rejected_lines) == ("done", 3, 2)
+    assert post.names_in("inbox") == []
+
+
+def test_a_compressed_file_that_breaks_off_ends_with_the_first_ingest_that_comes_there(post: Post) -> None:
+    """Were it left for the next one, so it would be for ever, once reading up to there takes all the time."""
+    post.put("a.gz", gzip.compress(ndjson(lives_of(post.messages(1))))[:-9])
+    (report,) = ingest_waiting(post.ledger, post.folders, post.clock.now, bounds=IngestBounds(seconds=0)).files
+    assert (report.state, report.rejected_lines) == ("rejected", 1)
+    assert post.names_in("inbox") == []
 
 
 def test_events_that_nobody_here_knows_are_kept_and_counted(post: Post) -> None:
@@ -422,7 +584,7 @@ def test_what_a_killed_ingest_has_set_aside_waits(post: Post, monkeypatch: pytes
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(status_files, "_digest", killed)
+        patch.setattr(status_file, "_digest", killed)
         with pytest.raises(KeyboardInterrupt):
             post.ingest()
     assert len(waiting_files(post.folders)) == 1
@@ -439,10 +601,10 @@ def test_a_file_with_something_that_nobody_foresaw_is_rejected_and_holds_up_no_o
     post.put("b.ndjson", ndjson(lives_of([wamid])))
     lines_of = status_lines._lines_of
 
-    def poisoned(path: Path) -> object:
+    def poisoned(path: Path, start: status_lines.Place) -> object:
         if path.name.endswith("a.ndjson"):
             raise ZeroDivisionError
-        return lines_of(path)
+        return lines_of(path, start)
 
     monkeypatch.setattr(status_lines, "_lines_of", poisoned)
     first, second = post.ingest().files
@@ -453,6 +615,45 @@ def test_a_file_with_something_that_nobody_foresaw_is_rejected_and_holds_up_no_o
     assert post.names_in("inbox") == []
 
 
+def test_a_line_that_nobody_foresaw_is_kept_aside_alone(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read without fault and refused by the database, it would have everything rejected that stands behind it."""
+    wamids = post.messages(3)
+    lines = ndjson([*lives_of(wamids[:1]), payload(status("poison")), *lives_of(wamids[1:])])
+    post.put("a.gz", gzip.compress(b"bad\n\n" + lines + b"bad too\n\n"))
+    store_events = status_file.store_events
+
+    def poisoned(connection: Connection, file_id: int, events: list[tuple[int, StatusEvent]], now: datetime) -> Stored:
+        if any(event.wamid == "poison" for _, event in events):
+            raise ZeroDivisionError
+        return store_events(connection, file_id, events, now)
+
+    monkeypatch.setattr(status_file, "store_events", poisoned)
+    (report,) = post.ingest().files
+    assert (report.state, report.events, report.new_events, report.rejected_lines) == ("done", 9, 9, 3)
+    assert states(post.ledger) == ["read"] * 3
+    (name,) = post.names_in("rejected")
+    kept = [json.loads(line) for line in (post.root / "rejected" / name).read_text(encoding="utf-8").splitlines()]
+    assert [each["line_number"] for each in kept] == [1, 6, 13]
+    assert "ZeroDivisionError" in kept[1]["reason"]
+    assert json.loads(kept[1]["text"]) == payload(status("poison"))
+
+
+def test_of_very_many_lines_that_cannot_be_read_only_so_many_are_kept(
+    post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A backup that was put into the inbox by mistake would fill the disk with three times its size."""
+    monkeypatch.setattr(status_lines, "LINES_PER_TRANSACTION", 10)
+    monkeypatch.setattr(rejected_lines, "MOST_KEPT", 3_000)
+    (wamid,) = post.messages(1)
+    post.put("a.ndjson", b"bad\n" * 1_000 + ndjson(lives_of([wamid])))
+    (report,) = post.ingest().files
+    assert (report.state, report.events, report.rejected_lines) == ("done", 3, 1_000)
+    (name,) = post.names_in("rejected")
+    kept = (post.root / "rejected" / name).read_text(encoding="utf-8").splitlines()
+    assert len(kept) < 100
+    assert "no longer kept" in json.loads(kept[-1])["reason"]
+
+
 def test_a_ledger_that_is_away_rejects_no_file(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
     """A database that restarts says nothing against the files that wait for it."""
     post.put("a.ndjson", b"{}\n")
@@ -461,7 +662,7 @@ def test_a_ledger_that_is_away_rejects_no_file(post: Post, monkeypatch: pytest.M
         raise OperationalError("", {}, ConnectionError())
 
     with monkeypatch.context() as patch:
-        patch.setattr(status_files, "_begin_file", away)
+        patch.setattr(status_file, "_begin_file", away)
         with pytest.raises(OperationalError):
             post.ingest()
     assert len(waiting_files(post.folders)) == 1
@@ -481,7 +682,7 @@ def test_blank_lines_do_not_make_a_chunk_endless(post: Post, monkeypatch: pytest
     """Where every chunk's last line is a blank one, the whole file would be held in memory."""
     monkeypatch.setattr(status_lines, "LINES_PER_TRANSACTION", 2)
     path = post.put("a.ndjson", b"{}\n\n" * 5)
-    assert [chunk.count for chunk in status_lines.chunks_of(path)] == [2, 2, 1]
+    assert [chunk.count for chunk in status_lines.chunks_of(path, vocabulary())] == [2, 2, 1]
 
 
 def test_an_ingest_leaves_word_for_dagster_once_and_only_when_files_came(post: Post) -> None:

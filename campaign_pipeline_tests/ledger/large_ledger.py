@@ -29,6 +29,9 @@ BIG_TABLES: Final = frozenset(
         "audit_log",
         "subscriptions",
         "person_aliases",
+        "subscription_events",
+        "opt_ins",
+        "inbound_words",
     }
 )
 """Those that grow with every person, message or change; the others have a row for each campaign, date or file."""
@@ -124,6 +127,21 @@ def fill_waiting(connection: Connection) -> None:
         "INSERT INTO subscriptions (person_key, phone, status, source, changed_at)"
         " SELECT '+44' || (7911000000 + i), '+44' || (7911000000 + i),"
         " CASE WHEN i % 50 = 0 THEN 'unsubscribed' ELSE 'subscribed' END, 'list people.csv', :now FROM numbers",
+        rows=first,
+        **now,
+    )
+    _run(
+        connection,
+        "INSERT INTO subscription_events (person_key, word_key, phone, status, voice, source, occurred_at, received_at)"
+        " SELECT '+44' || (7911000000 + i), 'before', '+44' || (7911000000 + i), 'unsubscribed', 'file', 'file', :now,"
+        " :now FROM numbers WHERE i % 50 = 0",
+        rows=first,
+        **now,
+    )
+    _run(
+        connection,
+        "INSERT INTO opt_ins (person_key, evidence_key, source, occurred_at, received_at)"
+        " SELECT '+44' || (7911000000 + i), 'web', 'web form', :now, :now FROM numbers WHERE i % 7 > 0",
         rows=first,
         **now,
     )
@@ -241,6 +259,15 @@ def fill_strangers(connection: Connection, half_taken_digest: str) -> None:
         connection.execute(
             insert(schema.delivery_files).values(id=number, name=name, sha256=digest, state=state, received_at=_BEFORE)
         )
+    _run(
+        connection,
+        "INSERT INTO inbound_words (word_key, kind, wa_id, user_id, context_wamid, occurred_at, replies_since, file_id,"
+        " received_at, acted_at) SELECT 'word.' || i, 'reply', '1201' || i, 'US.' || i, 'wamid.bot.' || i, :now, :now,"
+        " :file, :now, :now FROM numbers",
+        rows=HALF_TAKEN,
+        file=DAYS + 1,
+        now=_BEFORE,
+    )
     for file_id, rows, who in ((DAYS + 1, STRANGERS, "stranger"), (DAYS + 2, HALF_TAKEN, "later")):
         _run(
             connection,
@@ -251,6 +278,7 @@ def fill_strangers(connection: Connection, half_taken_digest: str) -> None:
             file=file_id,
             now=_BEFORE,
         )
+    _run(connection, "INSERT INTO delivery_progress (id, folded_to) SELECT 1, max(id) FROM delivery_events")
 
 
 def fill(ledger: Ledger, half_taken_digest: str) -> None:

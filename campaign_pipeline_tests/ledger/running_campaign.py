@@ -14,19 +14,29 @@ from typing import Final
 import dagster as dg
 import pytest
 
-from campaign_pipeline.campaigns import figures, lifecycle, send_schedule, value_problems
-from campaign_pipeline.campaigns.catalogue import CampaignChange, find
+from campaign_pipeline.campaigns import catalogue, figures, journal, lifecycle, send_schedule, value_problems
+from campaign_pipeline.campaigns.catalogue import CampaignChange, CampaignPage, CampaignSort, find, list_page
 from campaign_pipeline.campaigns.held_countries import release_country
+from campaign_pipeline.campaigns.journal import AuditPage
 from campaign_pipeline.campaigns.kept_template import keep_template
 from campaign_pipeline.campaigns.templates import TemplateParameter
 from campaign_pipeline.delivery import standing
 from campaign_pipeline.delivery.impediments import impediments
-from campaign_pipeline.interfaces.command_line import overview
+from campaign_pipeline.interfaces import overview
+from campaign_pipeline.interfaces.limit_in_force import look_at_limit
+from campaign_pipeline.interfaces.person_story import story_of
+from campaign_pipeline.interfaces.rest_api import launching, repeats, tokens
+from campaign_pipeline.interfaces.rest_api.metrics import look_at_ledger
 from campaign_pipeline.ledger.engine import Ledger
+from campaign_pipeline.ledger.locks import fold_alone
+from campaign_pipeline.ledger.states import ApiRole, RecipientState, RejectionReason
 from campaign_pipeline.orchestration.ledger_events import report_ledger_events
 from campaign_pipeline.orchestration.resources import Pipeline
-from campaign_pipeline.recipients import audience, identity
+from campaign_pipeline.recipients import audience, identity, subscriptions
+from campaign_pipeline.recipients.consent import ConsentNeeded
 from campaign_pipeline.recipients.intake import add_file
+from campaign_pipeline.recipients.lists import read_lists, read_rejections
+from campaign_pipeline.recipients.opt_out_files import take_in_opt_outs
 from campaign_pipeline.recipients.phone_numbers import parse_phone
 from campaign_pipeline.sending import doubts, preview, proof
 from campaign_pipeline.sending.account_events import act_on_account_events
@@ -42,6 +52,8 @@ from campaign_pipeline.whatsapp.client import Answer, AnswerKind
 from campaign_pipeline_tests.delivery.payloads import (
     MARCH,
     account_payload,
+    changed_number,
+    inbound,
     ndjson,
     payload,
     put,
@@ -73,6 +85,7 @@ _LEFT_BY_A_DEAD_RUN: Final = date(2025, 12, 1)
 _NOT_ANSWERED_YET: Final = date(2025, 12, 2)
 _CAUGHT_UP: Final = date(2025, 12, 3)
 _FAILED: Final = date(2025, 12, 4)
+_EVIDENCE_NEEDED: Final = date(2025, 12, 5)
 _NEW: Final = 70_000
 """Numbers from here on are in no campaign yet."""
 
@@ -94,6 +107,7 @@ def go_through_a_day(desk: SendingDesk) -> None:
     """Does everything that an installation does again and again while a campaign runs."""
     _prepare(desk)
     _take_in_the_rest_of_a_file(desk)
+    _hear_from_people(desk)
     with _admitted(desk, _LEFT_BY_A_DEAD_RUN, size=5, calls=3):
         pass
     _send(desk)
@@ -102,6 +116,7 @@ def go_through_a_day(desk: SendingDesk) -> None:
     _hear_before_the_answer(desk)
     _take_in_strangers(desk)
     _hear_of_failures(desk)
+    _ask_over_the_rest_api(desk)
     _look_after_it(desk)
 
 
@@ -112,6 +127,8 @@ def ask_about_a_smaller_campaign(desk: SendingDesk) -> None:
     with desk.ledger.read() as connection:
         figures.campaign_figures(connection, AUTUMN)
         figures.figures_by_date(connection, AUTUMN)
+        figures.figures_of_campaigns(connection, [AUTUMN])
+        list_page(connection, CampaignPage(2, CampaignSort.NAME, after=(1, "A")))
         figures.batch_figures(connection, send_date(2))
         figures.reasons_of_batch(connection, send_date(2))
         schedule = send_schedule.read_schedule(connection, AUTUMN, first_date, LIMIT)
@@ -121,7 +138,19 @@ def ask_about_a_smaller_campaign(desk: SendingDesk) -> None:
         overview.look_at_day(connection, _CALENDAR, LIMIT, now)
         overview.lists_of(connection, AUTUMN)
         sum(1 for _ in audience.read_recipients(connection, AUTUMN, state=None, schedule=schedule))
+        assert doubts.list_doubts(connection, campaign_id=AUTUMN, after="none", size=10) == []
         doubts.list_doubts(connection, campaign_id=AUTUMN)
+        for state in (None, RecipientState.PENDING):
+            page = audience.read_recipient_page(
+                connection, AUTUMN, state=state, schedule=schedule, after_id=0, size=100
+            )
+            assert len(page.rows) == 100
+        for each in read_lists(connection, AUTUMN):
+            read_rejections(connection, each.id, reason=RejectionReason.INVALID, limit=10)
+        story_of(connection, parse_phone(phone(1), "GB"))
+        catalogue.count_by_status(connection)
+        journal.read_audit(connection, AuditPage(10, before_id=1_000, subject="autumn-sale", actor="x", action="x"))
+        look_at_limit(connection, LIMIT, now)
     desk.campaign([_NEW], "Named Sale", parameters=(TemplateParameter("1", "first_name"),))
     with desk.ledger.write() as connection:
         named = keep_template(connection, find(connection, "named-sale"), template(body("Hi {{1}}")), now)
@@ -239,12 +268,17 @@ def _hear_before_the_answer(desk: SendingDesk) -> None:
         double = phone(waiting_person(SPRING, 401)).removeprefix("+")
         answer_call(desk.ledger, calls[0], replace(accepted("wamid.early"), wa_id=double), desk.clock.now())
         answer_call(desk.ledger, calls[2], Answer(AnswerKind.REFUSED, 400, 131026, "nobody"), desk.clock.now())
+        # The same status again, from a receiver that keeps the attempt's id: it was another one's.
+        reworded = status("wamid.early", "delivered", callback=calls[1].attempt_id)
+        put(desk.status_folders.inbox, "reworded.ndjson", ndjson([payload(reworded)]))
+        desk.ingest()
     refused = parse_phone(calls[2].message.to, "GB")
     with desk.ledger.write() as connection:
         account = identity.account_of(connection, refused, desk.clock.now())
         assert [each.unreached for each in identity.members_of(connection, SPRING, account)] == [True]
     with desk.ledger.read() as connection:
-        assert [each.skipped for each in identity.shared_in_campaigns(connection, desk.clock.now())] == [1]
+        shared = identity.shared_in_campaigns(connection, desk.clock.now())
+    assert {each.campaign: each.skipped for each in shared} == {"spring-sale": 1, "autumn-sale": 1}
 
 
 def _hear_of_failures(desk: SendingDesk) -> None:
@@ -285,10 +319,60 @@ def _take_in_strangers(desk: SendingDesk) -> None:
     desk.ingest()
 
 
+def _hear_from_people(desk: SendingDesk) -> None:
+    """People write stop, start and other things, have new numbers, and stand in a file of opt-outs."""
+    at = int(desk.clock.now().timestamp())
+    names = [phone(waiting_person(AUTUMN, place)).removeprefix("+") for place in range(300, 308)]
+    said = [
+        inbound("STOP", sender=names[0], user_id="GB.300", at=at),
+        inbound("STOP", sender=None, user_id="GB.301", at=at),
+        inbound("START", sender=names[1], at=at),
+        changed_number(names[2], "447399000001", at=at),
+        changed_number(names[3], names[4], at=at, previous_user_id="GB.301", user_id="GB.302"),
+        inbound("STOP", sender=names[2], at=at),
+        inbound("Nice!", sender=names[5], context="wamid.old.35500", at=at),
+        inbound("Nice!", sender=phone(35_501).removeprefix("+"), at=at),
+        inbound("Too early", sender=None, user_id="GB.303", at=at),
+    ]
+    put(desk.status_folders.inbox, "said.ndjson", ndjson(said))
+    desk.ingest()
+    with desk.ledger.write() as connection:
+        fold_alone(connection)
+        identity.learn_names(connection, [("GB.301", phone(waiting_person(AUTUMN, 308)))], desk.clock.now())
+    opt_outs = write_list(desk.root / "opt-outs.csv", [waiting_person(AUTUMN, 310), _NEW + 90])
+    terms = {"folders": folders(desk.root), "region": "GB", "phone_column": None, "actor": "test"}
+    assert take_in_opt_outs(desk.ledger, opt_outs, clock=desk.clock.now, **terms).counts.read == 2  # ty: ignore[invalid-argument-type]
+    with holding(desk.ledger, desk.clock) as lease, desk.ledger.write() as connection:
+        now = desk.clock.now()
+        take_batch(connection, lease.sender_id, _EVIDENCE_NEEDED, 3, "run", now, ConsentNeeded.EVIDENCE)
+
+
+def _ask_over_the_rest_api(desk: SendingDesk) -> None:
+    """A program with a token makes requests that it may repeat, and starts the day's run."""
+    now = desk.clock.now()
+    with desk.ledger.write() as connection:
+        token, text = tokens.create_token(connection, ApiRole.OPERATOR, name="shop", actor="test", now=now)
+        assert len(tokens.list_tokens(connection)) == 1
+    assert tokens.find_token(desk.ledger, text) == token
+    tokens.note_use(desk.ledger, token.id, now)
+    requests = [repeats.Request(token.id, "endpoint", key, "body") for key in ("kept", "refused", "broken off")]
+    with desk.ledger.write() as connection:
+        kept, refused, broken_off = [repeats.claim(connection, request, now) for request in requests]
+        repeats.keep(connection, requests[0], str(kept), 201, "{}")
+        repeats.give_back(connection, requests[1], str(refused))
+        assert repeats.claim(connection, requests[0], now) == repeats.Kept(201, "{}")
+        assert repeats.claim(connection, requests[2], now + repeats.TAKEN_OVER_AFTER) != broken_off
+        claim = launching.claim_launch(connection, TODAY, now)
+        launching.end_launch(connection, TODAY, str(claim))
+        tokens.revoke_token(connection, "shop", actor="test", now=now)
+
+
 def _look_after_it(desk: SendingDesk) -> None:
     """What the hourly checks and the sensor of the ledger ask."""
     now = desk.clock.now()
     with desk.ledger.read() as connection:
+        look_at_ledger(connection, LIMIT, now)
+        subscriptions.find_subscription(connection, parse_phone(phone(1), "GB"))
         standing.left_behind(connection, now)
         standing.doubts_by_age(connection, now)
         standing.silence(connection, now)

@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
+from campaign_pipeline.ledger import bulk
 from campaign_pipeline.ledger.bulk import load_new
 from campaign_pipeline.ledger.engine import Ledger
 from campaign_pipeline.ledger.schema import campaign_recipients, recipient_rejections, subscriptions
@@ -30,6 +31,12 @@ AWKWARD = [
     ":x",
     "NULL",
 ]
+
+
+@pytest.fixture(autouse=True)
+def _few_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few rows go in as many would: what is looked at here is the way of the many."""
+    monkeypatch.setattr(bulk, "_FEW", 0)
 
 
 def _person(number: int, **changes: object) -> dict[str, object]:

@@ -46,6 +46,7 @@ BAD_ROWS: Mapping[str, Sequence[tuple[str, Mapping[str, object]]]] = {
         ("ck_send_attempts_admitted_within_limit", {"admitted_count": 251}),
     ],
     "test_sends": [("ck_test_sends_outcome_known", {"outcome": "lost"})],
+    "api_tokens": [("ck_api_tokens_role_known", {"role": "root"})],
     "delivery_files": [("ck_delivery_files_state_known", {"state": "failed"})],
 }
 
@@ -62,6 +63,9 @@ DOUBLES: Sequence[tuple[str, Mapping[str, object], Mapping[str, object]]] = [
     ("delivery_files", {"id": 2, "name": "again.ndjson"}, {"sha256": "1" * 64}),
     ("delivery_events", {"id": 2, "raw": "{ }", "line_number": 2}, {"status": "delivered"}),
     ("subscriptions", {"status": "unsubscribed"}, {"person_key": "+447911000002"}),
+    ("api_tokens", {"id": 2, "name": "crm"}, {"sha256": "1" * 64}),
+    ("api_requests", {"fingerprint": "1" * 64}, {"key": "order-2"}),
+    ("api_launches", {"claim": "another"}, {"send_date": date(2026, 3, 3)}),
 ]
 
 ORPHANS: Sequence[tuple[str, Mapping[str, object]]] = [
@@ -72,7 +76,6 @@ ORPHANS: Sequence[tuple[str, Mapping[str, object]]] = [
     ("recipient_rejections", {"list_id": 99}),
     ("batches", {"sender_id": 99}),
     ("send_attempts", {"recipient_id": 99}),
-    ("delivery_events", {"attempt_id": "nobody's"}),
     ("test_sends", {"campaign_id": 99}),
     ("test_sends", {"sender_id": 99}),
 ]
@@ -93,6 +96,7 @@ def _next_to_the_good_row(table: str) -> dict[str, object]:
         "batches": {"send_date": date(2026, 3, 3)},
         "campaign_recipients": {"person_key": "+447911000002"},
         "send_attempts": {"id": "attempt-2", "recipient_id": 2},
+        "api_tokens": {"name": "crm", "sha256": "1" * 64},
         "delivery_files": {"sha256": "1" * 64},
         "delivery_events": {"status": "delivered"},
     }

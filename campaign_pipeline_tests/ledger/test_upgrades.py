@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,12 @@ from sqlalchemy import Connection, inspect, text
 
 from campaign_pipeline.ledger import migrate
 from campaign_pipeline.ledger.engine import Ledger, connect, initialise
+from campaign_pipeline.ledger.states import SubscriptionStatus, Voice
+from campaign_pipeline.recipients.phone_numbers import parse_phone
+from campaign_pipeline.recipients.subscription_rule import Word
+from campaign_pipeline.recipients.subscriptions import SaidWord, note
 from campaign_pipeline_tests.ledger.rows import GOOD
+from campaign_pipeline_tests.support.campaigns import NOON
 from campaign_pipeline_tests.support.postgres import PostgresServer
 
 
@@ -108,6 +114,35 @@ def test_an_upgrade_can_be_taken_back_and_done_again(first_version: Ledger) -> N
     initialise(first_version)
     with first_version.read() as connection:
         assert _rows(connection, "SELECT count(*) FROM person_aliases") == [(4,)]
+
+
+def test_what_people_had_said_before_becomes_words(first_version: Ledger) -> None:
+    """The next word of somebody who had written STOP would be the only one that counts."""
+    states = (
+        ("+447400000001", "unsubscribed", "WhatsApp, error 131050"),
+        ("+447400000002", "unsubscribed", "list people.csv"),
+        ("+447400000003", "unsubscribed", "ada"),
+        ("+447400000004", "subscribed", "ada"),
+        ("+447400000005", "subscribed", "list people.csv"),
+    )
+    with first_version.write() as connection:
+        for key, status, source in states:
+            _put(connection, "subscriptions", person_key=key, phone=key, status=status, source=source)
+    initialise(first_version)
+    with first_version.read() as connection:
+        words = "SELECT person_key, status, voice, source FROM subscription_events ORDER BY person_key"
+        assert _rows(connection, words) == [
+            (*states[0][:2], "meta", states[0][2]),
+            (*states[1][:2], "list", states[1][2]),
+            (*states[2][:2], "operator", states[2][2]),
+            (*states[3][:2], "operator", states[3][2]),
+        ]
+        kept = "SELECT person_key, status, source FROM subscriptions ORDER BY person_key"
+        assert _rows(connection, kept) == list(states)
+    who = parse_phone("+447400000001", None)
+    resumed = Word(SubscriptionStatus.SUBSCRIBED, Voice.META, "resume", NOON + timedelta(days=1))
+    with first_version.write() as connection:
+        assert note(connection, [SaidWord(who, resumed, "resume")], NOON) == {who.person_key}
 
 
 def test_what_had_failed_and_paused_before_is_known_to_people(first_version: Ledger) -> None:

@@ -18,7 +18,7 @@ from campaign_pipeline_tests.whatsapp.simulator_process import SimulatorProcess,
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder without any setting of the machine that the tests run on; the present one of each test."""
     for name in os.environ:
-        if name.startswith(("CAMPAIGN_", "WHATSAPP_", "DAGSTER_")):
+        if name.startswith(("CAMPAIGN_", "WHATSAPP_", "WEBHOOK_", "DAGSTER_")):
             monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
     return tmp_path

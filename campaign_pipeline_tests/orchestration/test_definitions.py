@@ -126,6 +126,7 @@ def test_every_job_makes_what_it_was_agreed_to_make(desk: OrchestrationDesk) -> 
         "standing_checks": set(),
         "prove_promises": {"proof"},
         "preview_batch": set(),
+        "rebuild_delivery": set(),
     }
     assert all(job.description for job in jobs.values())
 
@@ -155,6 +156,7 @@ def test_schedules_and_sensors_are_on_and_start_what_they_say(desk: Orchestratio
         "ledger_sensor": [],
         "recipient_list_sensor": ["take_in_lists"],
         "delivery_status_sensor": ["ingest_statuses"],
+        "webhook_watch_sensor": [],
         "lost_run_sensor": [],
     }
     assert {each.default_status for each in repository.schedule_defs} == {dg.DefaultScheduleStatus.RUNNING}

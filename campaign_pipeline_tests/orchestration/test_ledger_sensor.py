@@ -74,6 +74,17 @@ def test_each_change_is_shown_on_the_assets_that_it_is_about(desk: Orchestration
     assert facts["what"] == "campaign paused"
 
 
+def test_no_number_that_somebody_has_written_is_shown(desk: OrchestrationDesk) -> None:
+    """Events are kept for years, and everybody who sees the page reads why a campaign was paused."""
+    desk.campaign(people(3))
+    with desk.ledger.write() as connection:
+        reason = f"{phone(1)} has called"
+        lifecycle.pause(connection, "spring-sale", actor="Ada", now=desk.clock.now(), reason=reason)
+    tick(desk)
+    facts = metadata_of(desk.materializations("campaign_progress", "spring-sale")[0])
+    assert facts["reason"] == "***01 has called"
+
+
 def test_a_draft_that_was_deleted_is_no_partition_any_more(desk: OrchestrationDesk) -> None:
     """Materializing it would fail for ever, with an error about a campaign that nobody remembers."""
     draft(desk.ledger, "Spring Sale")

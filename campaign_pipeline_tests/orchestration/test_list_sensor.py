@@ -18,7 +18,7 @@ from campaign_pipeline_tests.support.clock import HandClock
 from campaign_pipeline_tests.support.sending import people, states
 from campaign_pipeline_tests.whatsapp.simulator_process import SimulatorProcess
 
-LONG_AGO = 120.0
+LONG_AGO = 1_200.0
 """Seconds since a file's last change after which nobody writes to it any more."""
 
 
@@ -364,3 +364,16 @@ def test_a_file_that_is_still_being_written_under_another_name_is_left_alone(sen
     path = put(sensor, people(3), ".list.csv.part")
     assert sensor.tick() == Tick((), "No list waits.", ())
     assert path.exists()
+
+
+def test_a_tick_requests_a_bounded_number_of_runs_and_the_next_one_goes_on(
+    sensor: TickingSensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An agency puts in the lists of two hundred campaigns at once: two hundred processes start on one machine."""
+    monkeypatch.setattr(sensors, "MOST_REQUESTS", 1)
+    put(sensor, people(3), campaign="spring-sale")
+    put(sensor, people(3), campaign="summer-sale")
+    (first,) = sensor.tick().requests
+    assert first.partition_key == "spring-sale"
+    assert sensor.run(first).success
+    assert sensor.tick().partitions == ["summer-sale"]

@@ -251,7 +251,7 @@ def numbers(facts: dict[str, Any]) -> dict[str, type]:
 
 
 PLOTTED_FIGURES = {
-    **dict.fromkeys(("total", "pending", "sent", "delivered", "read", "failed", "skipped", "in_doubt"), int),
+    **dict.fromkeys(("total", "pending", "sent", "delivered", "read", "replied", "failed", "skipped", "in_doubt"), int),
     **dict.fromkeys(("progress_percentage", "delivery_rate", "read_rate"), float),
 }
 

@@ -1,19 +1,20 @@
 """Status files that wait in the inbox: when they are noticed, what is requested, and what comes of it."""
 
+import os
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from dagster import DagsterRunStatus
 
-from campaign_pipeline.orchestration import sensors
+from campaign_pipeline.orchestration import file_batches, sensors, waiting_files
 from campaign_pipeline.orchestration.jobs import INGEST_STATUSES
 from campaign_pipeline_tests.orchestration.desk import THE_DATE, OrchestrationDesk, metadata_of, rows_of, shown
 from campaign_pipeline_tests.orchestration.ticking import UNDER_WAY, Tick, TickingSensor, drop, leave_run
 from campaign_pipeline_tests.support.sending import people
 
 NEXT_DATE = "2026-03-03"
-LONG_AGO = 120.0
+LONG_AGO = 1_200.0
 """Seconds since a file's last change after which nobody writes to it any more."""
 
 
@@ -216,3 +217,98 @@ def test_a_file_that_a_killed_run_has_set_aside_is_taken_up(sensor: TickingSenso
     (run,) = sensor.tick_and_run()
     assert shown(run, "delivery_statuses")["files"] == 1
     assert sensor.desk.figures().read == 4
+
+
+def names_asked_for(tick: Tick) -> list[str]:
+    """The files that the one requested run is to take in."""
+    (request,) = tick.requests
+    return request.run_config["ops"]["delivery_statuses"]["config"]["names"]
+
+
+def test_a_run_is_handed_no_more_than_it_can_take_and_the_next_one_the_rest(
+    sensor: TickingSensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a week without the daemon a hundred thousand names stand in one run, which nobody can look at or repeat."""
+    monkeypatch.setattr(file_batches, "FILES_PER_RUN", 2)
+    lines = sent(sensor).splitlines(keepends=True)
+    for number, line in enumerate(lines[:5]):
+        put(sensor, line, f"{number}.ndjson")
+    asked = []
+    while requests := (tick := sensor.tick()).requests:
+        asked.append(names_asked_for(tick))
+        assert sensor.run(requests[0]).success
+    assert asked == [["0.ndjson", "1.ndjson"], ["2.ndjson", "3.ndjson"], ["4.ndjson"]]
+
+
+def test_a_tick_looks_at_the_first_names_only_and_remembers_few(
+    sensor: TickingSensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cursor of a hundred thousand names is written and read every fifteen seconds, by everybody's Dagster."""
+    monkeypatch.setattr(waiting_files, "MOST_LOOKED_AT", 3)
+    monkeypatch.setattr(waiting_files, "MOST_REMEMBERED", 2)
+    for name in "edcba":
+        put(sensor, b"{}\n", f"{name}.ndjson", age=0)
+    assert sensor.tick().said == "A status file is still growing."
+    assert sensor.cursor is not None
+    assert ("b.ndjson" in sensor.cursor, "c.ndjson" in sensor.cursor) == (True, False)
+    assert names_asked_for(sensor.tick()) == ["a.ndjson", "b.ndjson"]
+
+
+def test_a_tick_ends_in_time_however_many_files_there_are(
+    sensor: TickingSensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dagster cuts a tick off at sixty seconds and keeps nothing of it: then nothing is ever taken in again."""
+    monkeypatch.setattr(sensors, "TICK_BUDGET", -1.0)
+    put(sensor, b"{}\n")
+    assert names_asked_for(sensor.tick()) == ["statuses.ndjson"]
+
+
+def test_a_file_from_the_future_is_taken_in_once_it_has_stopped_growing(sensor: TickingSensor) -> None:
+    """The receiver's clock is a year ahead: by its age the file would be still growing for a year."""
+    put(sensor, b"{}\n", age=-365 * 86_400.0)
+    assert sensor.tick().said == "A status file is still growing."
+    sensor.desk.clock.forward(seconds=15)
+    assert len(sensor.tick().requests) == 1
+
+
+def test_a_file_of_a_slow_clock_is_not_taken_for_an_old_one(sensor: TickingSensor) -> None:
+    """The file server is two minutes behind: what is being written there was, it seems, finished long ago."""
+    put(sensor, b'{"object":', age=120)
+    assert sensor.tick().said == "A status file is still growing."
+
+
+def test_a_name_that_is_no_text_is_taken_in_like_any_other(sensor: TickingSensor) -> None:
+    """One file name in another encoding, and the sensor fails at each tick, for all files."""
+    content = sent(sensor)
+    put(sensor, content, os.fsdecode(b"st\xe4tus.ndjson"))
+    (run,) = sensor.tick_and_run()
+    assert run.success
+    assert sensor.desk.figures().read == 4
+
+
+def test_an_inbox_that_cannot_be_read_is_told_of(sensor: TickingSensor) -> None:
+    """A red tick with a traceback says less than a sentence."""
+    inbox = sensor.desk.settings.status_folders.inbox
+    inbox.parent.mkdir(exist_ok=True)
+    inbox.write_text("a file where the folder should be", encoding="utf-8")
+    assert sensor.tick().said == "the inbox cannot be read, mend it: Not a directory."
+
+
+def test_a_file_that_ends_its_run_is_found_left_aside_and_tried_again_later(
+    sensor: TickingSensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One file that needs more memory than there is, and behind it nothing is ever taken in."""
+    monkeypatch.setattr(file_batches, "FILES_PER_RUN", 8)
+    for name in "abc":
+        put(sensor, b"{}\n", f"{name}.ndjson")
+    asked = []
+    for _ in range(3):
+        tick = sensor.tick()
+        asked.append(names_asked_for(tick))
+        leave_run(sensor.desk, INGEST_STATUSES, DagsterRunStatus.FAILURE, run_config=tick.requests[0].run_config)
+        sensor.desk.clock.moment = sensor.desk.instance.get_run_records(limit=1)[0].update_timestamp
+        sensor.desk.clock.forward(minutes=6)
+    assert asked == [["a.ndjson", "b.ndjson", "c.ndjson"], ["a.ndjson"], ["b.ndjson"]]
+    assert names_asked_for(sensor.tick()) == ["c.ndjson"]
+    sensor.desk.clock.forward(minutes=60)
+    assert names_asked_for(sensor.tick()) == ["a.ndjson"]

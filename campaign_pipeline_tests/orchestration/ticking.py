@@ -4,8 +4,10 @@ Add here how a tick is made and looked at. Keep out expectations: those belong t
 """
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 from dagster import DagsterRunStatus
@@ -112,6 +114,7 @@ def leave_run(
     *,
     partition: str | None = None,
     asset: str | None = None,
+    run_config: Mapping[str, Any] | None = None,
 ) -> None:
     """Makes a run that stays as it is: of a job, or of the button Materialize on an asset."""
     location = RegisteredCodeLocationOrigin("campaign_pipeline")  # ty: ignore[abstract-class-instantiation]
@@ -119,6 +122,7 @@ def leave_run(
         desk.instance,
         job_name=job,
         status=status,
+        run_config=dict(run_config or {}),
         tags={"dagster/partition": partition} if partition else {},
         asset_selection=frozenset({dg.AssetKey(asset)}) if asset else None,
         remote_job_origin=RemoteJobOrigin(RemoteRepositoryOrigin(location, "__repository__"), job),

@@ -13,9 +13,11 @@ from campaign_pipeline.campaigns.send_schedule import first_open_date, read_sche
 from campaign_pipeline.ledger.engine import Ledger
 from campaign_pipeline.ledger.schema import audit_log, campaign_recipients, outbox, send_attempts
 from campaign_pipeline.ledger.states import RecipientState
-from campaign_pipeline.recipients.audience import RecipientRow, read_recipients, remove_person
+from campaign_pipeline.recipients.audience import RecipientRow, read_recipient_page, read_recipients, remove_person
+from campaign_pipeline.recipients.destinations import UsNumbers
+from campaign_pipeline.recipients.intake import add_subscribed
 from campaign_pipeline.recipients.phone_numbers import parse_phone
-from campaign_pipeline.recipients.subscriptions import unsubscribe
+from campaign_pipeline.recipients.subscriptions import subscribe, unsubscribe
 from campaign_pipeline_tests.ledger.rows import GOOD, put
 from campaign_pipeline_tests.support.campaigns import NOON, active_campaign, add_people, calendar, draft, phone
 
@@ -189,6 +191,41 @@ def test_a_person_is_shown_with_what_is_known_of_their_newest_attempt(ledger: Le
     assert failed.failed_at == NOON
     assert (waiting.wamid, waiting.error_code, waiting.accepted_at) == (None, None, None)
     assert reached.as_dict()["phone"] == phone(1)
+
+
+def test_page_by_page_everybody_is_read_once_with_the_same_dates(ledger: Ledger, tmp_path: Path) -> None:
+    """Whoever stands on the edge of a page would be missing, or told another date than in the file."""
+    campaign = active_campaign(ledger, tmp_path, [5, 1, 2, 3, 4], limit=LIMIT)
+    add_people(ledger, "spring-sale", tmp_path, [9, 8], name="late.csv")
+    other = active_campaign(ledger, tmp_path, [1], name="Other")
+    with ledger.write() as connection:
+        for number in (6, 7):
+            subscribe(connection, parse_phone(phone(number), "GB"), source="web", now=NOON + timedelta(days=-number))
+        unsubscribe(connection, parse_phone(phone(2), "GB"), source="web", now=NOON)
+    add_subscribed(ledger, "spring-sale", us_numbers=UsNumbers.REJECT, actor="test", now=NOON)
+    _a_batch(ledger)
+    _put_into(ledger, 3, "failed", reason="131026")
+    everybody = _read(ledger, campaign.id, timedelta())
+    assert [row.phone for row in everybody] == [phone(number) for number in (5, 1, 2, 3, 4, 9, 8, 7, 6)]
+    for size in (1, 2, 4, 9, 10):
+        assert _by_page(ledger, campaign.id, size) == everybody
+    assert _by_page(ledger, campaign.id, 1, RecipientState.FAILED) == [everybody[3]]
+    assert _by_page(ledger, campaign.id, 3, RecipientState.READ) == []
+    assert len(_by_page(ledger, other.id, 3)) == 1
+
+
+def _by_page(ledger: Ledger, campaign_id: int, size: int, state: RecipientState | None = None) -> list[RecipientRow]:
+    rows: list[RecipientRow] = []
+    last: int | None = 0
+    with ledger.read() as connection:
+        schedule = read_schedule(connection, campaign_id, first_open_date(connection, calendar(), NOON), LIMIT)
+        while last is not None:
+            page = read_recipient_page(
+                connection, campaign_id, state=state, schedule=schedule, after_id=last, size=size
+            )
+            rows += page.rows
+            last = page.last_id
+    return rows
 
 
 def test_a_reading_of_the_audience_leaves_the_connection_as_it_was(ledger: Ledger, tmp_path: Path) -> None:

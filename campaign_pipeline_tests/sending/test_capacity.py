@@ -215,6 +215,7 @@ def test_nothing_is_said_to_be_freed_while_only_calls_under_way_are_counted(desk
     take_and_admit(desk.ledger, 2, desk.clock)
     with desk.ledger.read() as connection:
         assert capacity.next_freed(connection, 1, desk.clock.now()) is None
+        assert capacity.freed_by_hour(connection, 1, desk.clock.now()) == []
 
 
 def test_the_next_place_frees_when_the_last_call_for_the_first_person_leaves(ledger: Ledger, desk: SendingDesk) -> None:
@@ -229,7 +230,12 @@ def test_the_next_place_frees_when_the_last_call_for_the_first_person_leaves(led
         assert capacity.next_freed(connection, 1, moment) == at("2026-03-03T09:05:00")
         connection.execute(insert(external_usage).values(sender_id=1, people=1, used_at=used_at, source="desk"))
         assert capacity.next_freed(connection, 1, moment) == used_at + timedelta(hours=24)
+        assert capacity.freed_by_hour(connection, 1, moment) == [
+            capacity.Freed(at("2026-03-03T06:00:00"), 1),
+            capacity.Freed(at("2026-03-03T10:00:00"), 2),
+        ]
         assert capacity.next_freed(connection, 1, moment + timedelta(days=2)) is None
+        assert capacity.freed_by_hour(connection, 1, moment + timedelta(days=2)) == []
 
 
 def test_the_history_of_the_limit_notes_only_what_is_new(ledger: Ledger, clock: HandClock) -> None:

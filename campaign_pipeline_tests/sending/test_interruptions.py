@@ -117,7 +117,7 @@ def killed_at_statement(ledger: Ledger, number: int) -> Generator[None]:
 
 def test_killed_between_any_two_statements_nobody_is_reached_twice_and_nobody_is_lost(desk: SendingDesk) -> None:
     """The promise that everything else stands on. The next run of the date always comes to its end."""
-    points = range(2, 62, 6)
+    points = range(2, 82, 4)
     who = people(4 * len(points))
     desk.campaign(who, daily_send_limit=4)
     doubts = 0

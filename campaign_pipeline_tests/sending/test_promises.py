@@ -74,12 +74,12 @@ def two_calls(ledger: Ledger) -> None:
 
 
 def another_event(**changes: str) -> Callable[[Ledger], None]:
-    """Writes a status that came later than the others of the first person's attempt."""
+    """Writes another status of the first person's attempt, among those that are folded."""
     which = (
         "id = (SELECT min(event.id) FROM delivery_events AS event JOIN send_attempts AS attempt "
         "ON attempt.id = event.attempt_id WHERE recipient_id = 1)"
     )
-    given = {"id": "9999", "wamid": "'wamid.forged'", "status": "'warning'", **changes}
+    given = {"id": "-9999", "wamid": "'wamid.forged'", "status": "'warning'", **changes}
     return lambda ledger: copy_row(ledger, "delivery_events", which, **given)
 
 
@@ -203,12 +203,12 @@ FORGERIES = {
     "a status of ours without an attempt": Forgery(
         "statuses_are_matched",
         another_event(attempt_id="NULL", callback_data=f"({ATTEMPT_OF_FIRST})"),
-        "SELECT 9999",
+        "SELECT -9999",
     ),
     "a status of our message without an attempt": Forgery(
         "statuses_are_matched",
         another_event(attempt_id="NULL", wamid="wamid", callback_data="NULL"),
-        "SELECT 9999",
+        "SELECT -9999",
     ),
     "accepted by no run": Forgery(
         "accepted_has_its_record", by("UPDATE send_attempts SET run_id = ' ' WHERE recipient_id = 1"), "SELECT 1"

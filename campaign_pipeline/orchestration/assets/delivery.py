@@ -4,19 +4,25 @@ Keep out ingest, fold and figures: `delivery` and `campaigns.figures`.
 """
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Final
 
 import dagster as dg
 
 from campaign_pipeline.delivery.analytics import refresh_date
-from campaign_pipeline.delivery.status_files import ingest_waiting
+from campaign_pipeline.delivery.status_files import IngestBounds, ingest_waiting
 from campaign_pipeline.orchestration import as_it_stands, metadata
 from campaign_pipeline.orchestration.assets.sending import CAMPAIGN_ANALYTICS, CLOUD_API, DAILY_BATCH
 from campaign_pipeline.orchestration.groups import ANALYTICS_TAGS, DATA_ENGINEERING, DELIVERY, LEDGER_VERSION, MARKETING
 from campaign_pipeline.orchestration.partitions import ALL_DATES, CAMPAIGNS, send_date_of
 from campaign_pipeline.orchestration.resources import Pipeline
-from campaign_pipeline.orchestration.waiting_files import FinishedFiles
+from campaign_pipeline.orchestration.waiting_files import FinishedFiles, NamesAsText
 from campaign_pipeline.sending.account_events import act_on_account_events
+
+HEARD_OF_LATELY: Final = dg.FreshnessPolicy.time_window(
+    fail_window=timedelta(minutes=45), warn_window=timedelta(minutes=30)
+)
+"""`webhook_watch_sensor` notes every few minutes that all is well; some of its ticks may fall out."""
 
 WEBHOOK_INBOX: Final = dg.AssetSpec(
     "webhook_inbox",
@@ -24,9 +30,11 @@ WEBHOOK_INBOX: Final = dg.AssetSpec(
     group_name=DELIVERY,
     kinds={"json"},
     owners=[DATA_ENGINEERING],
+    freshness_policy=HEARD_OF_LATELY,
     description=(
         "The folder `inbox` of the data folder, into which WhatsApp's status webhooks are written as files: NDJSON, "
-        "one payload a line. Whoever receives the webhooks writes them; Dagster only shows where they come in."
+        "one payload a line. Whoever receives the webhooks writes them; Dagster only shows where they come in. Fresh "
+        "while statuses come in or none is due, overdue when they stay away while messages are out."
     ),
 )
 
@@ -73,7 +81,13 @@ def delivery_statuses(
     """Takes in the status files that wait."""
     settings = pipeline.settings
     report = ingest_waiting(
-        pipeline.ledger, settings.status_folders, pipeline.now, names=config.names, rule=settings.stop_rule
+        pipeline.ledger,
+        settings.status_folders,
+        pipeline.now,
+        names=None if config.names is None else NamesAsText(config.names),
+        rule=settings.stop_rule,
+        bounds=IngestBounds(seconds=settings.ingest_seconds),
+        inbound=settings.inbound_terms,
     )
     for sentence in act_on_account_events(pipeline.ledger, settings.account_terms, pipeline.now):
         context.log.warning(sentence)
@@ -87,11 +101,18 @@ def delivery_statuses(
             )
         )
     context.log.info(f"{len(report.files)} files, {report.events} events, {report.new_events} of them new")
+    if report.left:
+        context.log.info(f"{report.left} files wait for the next run: there was no time for all of them")
     return dg.MaterializeResult(
         data_version=LEDGER_VERSION,
         metadata=metadata.of_ingest(
             report.files,
-            {"files": len(report.files), "events": report.events, "new_events": report.new_events},
+            {
+                "files": len(report.files),
+                "events": report.events,
+                "new_events": report.new_events,
+                "words": report.words,
+            },
             report.unmatched,
             [each.isoformat() for each in report.dates],
         ),

@@ -57,6 +57,7 @@ def recipient_list(
         actor="dagster",
         clock=pipeline.now,
         us_numbers=settings.us_numbers,
+        consent=settings.consent,
         names=config.names,
     )
     for report in taken_in.reports:

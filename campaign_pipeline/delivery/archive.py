@@ -1,0 +1,115 @@
+"""The archive, read again: what is missing in the store of events is put back from the files as they came.
+
+Add here another place where files lie that were taken in.
+Keep out files that were never taken in: those wait in the inbox, and `status_files` does what follows from them.
+
+Whatever follows from an archived file was done before it was moved there. So an event that is put back is marked as
+acted on: an account fault of long ago stops no sender again.
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from sqlalchemy import Connection, func, select, update
+
+from campaign_pipeline.delivery.derivation import Transactions
+from campaign_pipeline.delivery.event_store import row_of_account_event, store_events
+from campaign_pipeline.delivery.status_lines import StatusLines, chunks_of
+from campaign_pipeline.ledger.locks import fold_alone
+from campaign_pipeline.ledger.schema import account_events, delivery_events, delivery_files
+from campaign_pipeline.ledger.states import DeliveryFileState
+from campaign_pipeline.ledger.upsert import insert_new
+from campaign_pipeline.recipients.stop_words import vocabulary
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveReport:
+    """What reading the archive again has come to.
+
+    Attributes:
+        files: Files that were read.
+        events: Status events in them.
+        put_back: Those that the store did not have.
+        unreadable: Names of files that cannot be read, with the reason.
+    """
+
+    files: int
+    events: int
+    put_back: int
+    unreadable: tuple[str, ...]
+
+
+def put_back_from_archive(
+    transactions: Transactions, archive: Path, clock: Callable[[], datetime], on_progress: Callable[[int, int], None]
+) -> ArchiveReport:
+    """Puts back into the store whatever it lacks of the archived files; nothing is moved, and nothing rejected again.
+
+    Args:
+        transactions: Each portion's.
+        archive: The folder.
+        clock: Gives the moment, UTC.
+        on_progress: Told the files done and the files in all.
+    """
+    paths = sorted(_files_in(archive)) if archive.is_dir() else []
+    before = _events_stored(transactions)
+    events = 0
+    unreadable: list[str] = []
+    for number, path in enumerate(paths):
+        on_progress(number, len(paths))
+        try:
+            events += _read_again(transactions, path, clock)
+        except OSError as error:
+            unreadable.append(f"{path.name}: {error.strerror}")
+    on_progress(len(paths), len(paths))
+    return ArchiveReport(len(paths), events, _events_stored(transactions) - before, tuple(unreadable))
+
+
+def _files_in(archive: Path) -> list[Path]:
+    """The files that were taken in; what begins with a dot is somebody's own, as on a file server."""
+    return [path for path in archive.iterdir() if path.is_file() and not path.name.startswith(".")]
+
+
+def _read_again(transactions: Transactions, path: Path, clock: Callable[[], datetime]) -> int:
+    """Gives how many status events the file has."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    with transactions() as connection:
+        file_id = _file_row(connection, path.name, digest, clock())
+    # What people said was acted on when it came, and is not put back.
+    words = vocabulary()
+    events = 0
+    for chunk in chunks_of(path, words):
+        with transactions() as connection:
+            fold_alone(connection)
+            _put_back(connection, chunk, file_id, clock())
+        events += len(chunk.events)
+    return events
+
+
+def _put_back(connection: Connection, chunk: StatusLines, file_id: int, now: datetime) -> None:
+    event = delivery_events.c
+    newest_before = connection.execute(select(func.coalesce(func.max(event.id), 0))).scalar_one()
+    store_events(connection, file_id, chunk.events, now)
+    connection.execute(
+        update(delivery_events).where(event.id > newest_before, event.status == "failed").values(acted_at=now)
+    )
+    told = [row_of_account_event(each, file_id, line, now) for line, each in chunk.account_events]
+    insert_new(connection, account_events, [{**row, "acted_at": now} for row in told])
+
+
+def _file_row(connection: Connection, name: str, digest: str, now: datetime) -> int:
+    """The file's row; one that the ledger has forgotten gets another, as of a file of which nothing is taken in yet.
+
+    So it can still go through the inbox, for what people have said in it.
+    """
+    row = {"name": name, "sha256": digest, "state": DeliveryFileState.READING, "received_at": now}
+    insert_new(connection, delivery_files, [row])
+    return connection.execute(select(delivery_files.c.id).where(delivery_files.c.sha256 == digest)).scalar_one()
+
+
+def _events_stored(transactions: Transactions) -> int:
+    with transactions() as connection:
+        return connection.execute(select(func.count()).select_from(delivery_events)).scalar_one()
