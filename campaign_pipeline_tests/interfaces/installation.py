@@ -40,7 +40,7 @@ class Installation:
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         for name in os.environ:
-            if name.startswith(("CAMPAIGN_", "WHATSAPP_")):
+            if name.startswith(("CAMPAIGN_", "WHATSAPP_", "WEBHOOK_")):
                 monkeypatch.delenv(name)
         monkeypatch.chdir(folder)
         self._monkeypatch = monkeypatch

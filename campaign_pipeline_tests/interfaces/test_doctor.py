@@ -179,6 +179,45 @@ def test_what_is_not_set_is_named_and_the_rest_is_looked_at(ready: Installation)
     assert found["database"]["level"] == "ok"
 
 
+@pytest.mark.parametrize(
+    ("settings", "level", "words"),
+    [
+        ({"WEBHOOK_VERIFY_TOKEN": "word"}, "problem", "set WHATSAPP_APP_SECRET"),
+        ({"WEBHOOK_UNSIGNED": "accept"}, "warning", "from whoever posts them"),
+        ({"WHATSAPP_APP_SECRET": "very-secret"}, "warning", "set WEBHOOK_VERIFY_TOKEN"),
+        ({"WHATSAPP_APP_SECRET": "very-secret", "WEBHOOK_VERIFY_TOKEN": "word"}, "ok", "can receive webhooks."),
+        (
+            {
+                "WHATSAPP_APP_SECRET": "very-secret",
+                "WEBHOOK_VERIFY_TOKEN": "word",
+                "WEBHOOK_FORWARD_URL": "http://bot/very-secret",
+            },
+            "ok",
+            "passes them on",
+        ),
+    ],
+)
+def test_the_receiver_is_looked_at_where_anything_is_set_for_it(
+    ready: Installation, settings: dict[str, str], level: str, words: str
+) -> None:
+    """A forgotten secret is found out a week later otherwise, when Meta gives the webhooks up."""
+    for name, value in settings.items():
+        ready.set(name, value)
+    answer = ready.run("doctor", "--json")
+    (found,) = [each for each in answer.json if each["name"] == "receiver"]
+    assert (found["level"], words in found["sentence"]) == (level, True)
+    assert "very-secret" not in answer.stdout
+
+
+@pytest.mark.parametrize(("passes_on", "waiting"), [(False, 1), (True, diagnosis.MUCH_WAITING + 1)])
+def test_webhooks_that_nobody_takes_are_told_of(passes_on: bool, waiting: int) -> None:
+    """Whoever waits for an automated reply has waited for hours by then."""
+    found = diagnosis.judge_receiver(
+        has_secret=True, has_verify_token=True, takes_unsigned=False, passes_on=passes_on, waiting_bytes=waiting
+    )
+    assert (found.level, "WEBHOOK_FORWARD_URL" in found.sentence) == (Level.WARNING, True)
+
+
 def test_a_stopped_sender_is_a_problem_with_its_reason(ready: Installation) -> None:
     """Every run would be refused, and the reason stands in the ledger only."""
     ledger = ready.ledger()

@@ -22,6 +22,7 @@ def test_the_limit_is_shown_before_anything_was_sent(installation: Installation)
         "used_elsewhere": [],
         "test_sends": 0,
         "free": 1_000,
+        "freed": [],
         "history": [],
     }
     shown = installation.must("limit").stdout

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from campaign_pipeline.interfaces.command_line.recipient_files import write_csv
+from campaign_pipeline.interfaces.recipient_files import write_csv
 from campaign_pipeline.recipients.audience import RecipientRow
 from campaign_pipeline.recipients.rejections import harmless_cell
 

@@ -2,6 +2,7 @@
 
 import csv
 import inspect
+from pathlib import Path
 
 import pytest
 
@@ -118,6 +119,24 @@ def test_a_person_is_removed_and_unsubscribed_without_showing_the_number(install
     assert "is unsubscribed" in installation.must("unsubscribe", phone(4)).stdout
     assert "already" in installation.must("unsubscribe", "07911 000004", "--region", "gb").stdout
     assert "is subscribed" in installation.must("subscribe", phone(4)).stdout
+
+
+def test_a_file_of_opt_outs_is_taken_in_and_a_person_can_be_asked_about(installation: Installation) -> None:
+    """Opt-outs come from the shop's system as a file, and a customer on the phone asks why nothing comes."""
+    installation.active_campaign()
+    file = installation.folder / "opt-outs.csv"
+    file.write_text(f"phone,time,source\n{phone(1)},2026-02-01,shop\n{phone(2)},,\nnobody,,\n", encoding="utf-8")
+    told = installation.must("unsubscribe", "--file", str(file), "--json").json
+    assert (told["read"], told["unsubscribed"], told["invalid"]) == (3, 2, 1)
+    assert Path(told["rejections_file"]).is_file()
+    assert "0 people unsubscribed by opt-outs.csv" in installation.must("unsubscribe", "--file", str(file)).stdout
+    shown = installation.must("subscriptions", phone(1)).stdout
+    assert "***01 is unsubscribed since 2026-02-01" in shown
+    assert "file opt-outs.csv: shop" in shown
+    assert installation.must("subscriptions", phone(2), "--json").json["words"][0]["by"] == "file"
+    assert "Nothing is known" in installation.must("subscriptions", phone(999)).stdout
+    assert installation.run("unsubscribe").status == 2
+    assert installation.run("unsubscribe", phone(1), "--file", str(file)).status == 2
 
 
 def test_everyone_who_is_subscribed_can_be_added_without_a_list(installation: Installation) -> None:

@@ -22,8 +22,11 @@ from campaign_pipeline.interfaces.command_line import (
     proof,
     senders,
     sending,
+    serve,
     setup,
+    subscriptions,
     templates,
+    tokens,
 )
 from campaign_pipeline.interfaces.command_line.context import Workplace
 from campaign_pipeline.interfaces.command_line.errors import sentence_for
@@ -77,7 +80,22 @@ def _prepare(ctx: typer.Context) -> None:
     ctx.call_on_close(ctx.ensure_object(Workplace).close)
 
 
-for panel in (campaigns, templates, people, sending, doubts, limits, senders, delivery, proof, setup, doctor):
+for panel in (
+    campaigns,
+    templates,
+    people,
+    subscriptions,
+    sending,
+    doubts,
+    limits,
+    senders,
+    delivery,
+    proof,
+    serve,
+    setup,
+    tokens,
+    doctor,
+):
     app.add_typer(panel.commands)
 
 

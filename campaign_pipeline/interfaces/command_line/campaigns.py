@@ -5,7 +5,6 @@ Keep out its template (`templates`), its people (`people`), its sending (`sendin
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,9 +12,9 @@ import typer
 from campaign_pipeline.interfaces.command_line import output
 from campaign_pipeline.interfaces.command_line.arguments import CampaignArgument, JsonOption, YesOption
 from campaign_pipeline.interfaces.command_line.context import workplace_of
+from campaign_pipeline.interfaces.documents import campaign_document
 
 if TYPE_CHECKING:
-    from campaign_pipeline.campaigns.catalogue import Campaign
     from campaign_pipeline.campaigns.figures import Figures
     from campaign_pipeline.campaigns.templates import TemplateParameter
 
@@ -136,41 +135,18 @@ def activate(
     as_json: JsonOption = False,
 ) -> None:
     """Start a draft, after its preflight: its people join the queue, and the plan of days is kept."""
-    from campaign_pipeline.campaigns import lifecycle
-    from campaign_pipeline.campaigns.figures import campaign_figures
-    from campaign_pipeline.interfaces.command_line.templates import lookup_before_activation, warnings_of
+    from campaign_pipeline.interfaces.activation import activate as activate_draft
 
     workplace = workplace_of(ctx)
-    lookup = lookup_before_activation(workplace, campaign, even_if_unreadable=even_if_unreadable)
-    with workplace.ledger.write() as connection:
-        active, estimate = lifecycle.activate(
-            connection,
-            campaign,
-            calendar=workplace.settings.calendar,
-            sender_limit=workplace.sender_limit(connection),
-            actor=workplace.actor,
-            now=workplace.clock(),
-            lookup=lookup,
-        )
-        waiting = campaign_figures(connection, active.id).pending
-        first_date = workplace.first_open_date(connection)
-    warnings = warnings_of(active, lookup)
-    for warning in warnings:
+    activation = activate_draft(workplace, campaign, even_if_unreadable=even_if_unreadable, actor=workplace.actor)
+    for warning in activation.warnings:
         output.remark(f"Warning: {warning}")
     if as_json:
-        document = {
-            "campaign": active.slug,
-            "status": active.status,
-            "people": waiting,
-            "estimated_days": estimate.days,
-            "first_send_date": first_date,
-            "estimated_completion_date": estimate.last_date,
-            "warnings": warnings,
-        }
-        output.print_json(document)
+        output.print_json(activation.as_dict())
         return
-    output.say(f"{active.slug} is active: {output.people(waiting)}, {output.days(estimate.days)}.")
-    output.say(f"The first batch is that of {first_date}, the last is expected on {estimate.last_date}.")
+    active, estimate = activation.campaign, activation.estimate
+    output.say(f"{active.slug} is active: {output.people(activation.people)}, {output.days(estimate.days)}.")
+    output.say(f"The first batch is that of {activation.first_date}, the last is expected on {estimate.last_date}.")
 
 
 @commands.command(
@@ -246,7 +222,7 @@ def show(ctx: typer.Context, campaign: CampaignArgument, as_json: JsonOption = F
     """Show everything about one campaign: settings, figures and lists."""
     from campaign_pipeline.campaigns import catalogue
     from campaign_pipeline.campaigns.figures import campaign_figures
-    from campaign_pipeline.interfaces.command_line.overview import lists_of
+    from campaign_pipeline.interfaces.overview import lists_of
 
     workplace = workplace_of(ctx)
     with workplace.ledger.read() as connection:
@@ -275,20 +251,6 @@ def show(ctx: typer.Context, campaign: CampaignArgument, as_json: JsonOption = F
     headings = [count.replace("_", " ") for count in counts]
     rows = [(each["id"], each["name"], each["state"], *(each[count] for count in counts)) for each in lists]
     output.print_table(("list", "name", "state", *headings), rows, headings)
-
-
-def campaign_document(campaign: "Campaign", figures: "Figures | None" = None) -> dict[str, object]:
-    """A campaign as programs read it."""
-    from campaign_pipeline.campaigns.templates import to_rows
-
-    template = None if campaign.template is None else campaign.template.raw
-    document = {
-        **asdict(campaign),
-        "daily_limit": campaign.daily_limit,
-        "parameters": to_rows(campaign.parameters),
-        "template": template,
-    }
-    return document if figures is None else {**document, "figures": figures.as_dict()}
 
 
 def _percent(figures: "Figures") -> str:

@@ -34,6 +34,9 @@ MESSAGES_A_SECOND: Final = {"STANDARD": 80, "HIGH": 1_000}
 LEAST_FREE_SPACE: Final = 100 * 1024 * 1024
 """Bytes below which a folder is as good as full."""
 
+MUCH_WAITING: Final = 64 * 1024 * 1024
+"""Bytes of webhooks that wait to be passed on; a receiver that works leaves less than a file of them."""
+
 _EXPIRED: Final = 463
 _ID_OF: Final = {"number": "WHATSAPP_PHONE_NUMBER_ID", "webhooks": "WHATSAPP_BUSINESS_ACCOUNT_ID"}
 _IN_SERVICE: Final = "CONNECTED"
@@ -187,6 +190,34 @@ def judge_subscription(apps: Sequence[str]) -> Finding:
             "(field messages).",
         )
     return ok("webhooks", f"Webhooks go to {', '.join(apps)}.")
+
+
+def judge_receiver(
+    *, has_secret: bool, has_verify_token: bool, takes_unsigned: bool, passes_on: bool, waiting_bytes: int
+) -> Finding:
+    """Whether `campaign serve` could receive webhooks with these settings, and what waits to be passed on."""
+    if not has_secret and not takes_unsigned:
+        return problem(
+            "receiver",
+            "`campaign serve` refuses every webhook: set WHATSAPP_APP_SECRET (App Dashboard, App settings, Basic).",
+        )
+    if not has_secret:
+        return warning(
+            "receiver", "`campaign serve` takes webhooks from whoever posts them: set WHATSAPP_APP_SECRET instead."
+        )
+    if not has_verify_token:
+        return warning("receiver", "Meta cannot set the webhook up: set WEBHOOK_VERIFY_TOKEN to a word of your own.")
+    if waiting_bytes and not passes_on:
+        return warning(
+            "receiver", "Webhooks wait to be passed on and nobody gets them: set WEBHOOK_FORWARD_URL or delete them."
+        )
+    if waiting_bytes > MUCH_WAITING:
+        return warning(
+            "receiver",
+            f"{waiting_bytes // 1024 // 1024} MB of webhooks wait to be passed on: look at the receiver behind "
+            "WEBHOOK_FORWARD_URL.",
+        )
+    return ok("receiver", "`campaign serve` can receive webhooks" + (" and passes them on." if passes_on else "."))
 
 
 def judge_clock(here: datetime, there: datetime | None) -> list[Finding]:

@@ -47,7 +47,7 @@ def doubts(
         found = list_doubts(connection, send_date, campaign_id)
     now = workplace.clock()
     if as_json:
-        output.print_json([{**asdict(each), "age_seconds": int(each.age(now).total_seconds())} for each in found])
+        output.print_json([each.as_dict(now) for each in found])
         return
     if not found:
         output.say("Nobody is in doubt.")

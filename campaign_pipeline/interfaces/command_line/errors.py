@@ -51,13 +51,14 @@ def _of_rooms(error: Exception) -> str | None:
     # Loaded here: an error costs these imports, a command that goes well does not.
     from campaign_pipeline.campaigns.errors import CampaignError
     from campaign_pipeline.campaigns.plan import PlanError
+    from campaign_pipeline.interfaces.rest_api.tokens import TokenError
     from campaign_pipeline.ledger.engine import LedgerError
     from campaign_pipeline.recipients.list_files import ListFileError
     from campaign_pipeline.recipients.phone_numbers import InvalidPhone
     from campaign_pipeline.sending.doubts import DoubtError
     from campaign_pipeline.sending.limits import LimitError
 
-    foreseen = (CampaignError, PlanError, LedgerError, ListFileError, InvalidPhone, DoubtError, LimitError)
+    foreseen = (CampaignError, PlanError, LedgerError, ListFileError, InvalidPhone, DoubtError, LimitError, TokenError)
     return _one_line(str(error)) if isinstance(error, foreseen) else None
 
 

@@ -18,15 +18,15 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from campaign_pipeline.campaigns.catalogue import Campaign, list_all
 from campaign_pipeline.campaigns.preflight import Severity, template_findings
+from campaign_pipeline.interfaces.activation import look_up
 from campaign_pipeline.interfaces.command_line import diagnosis
 from campaign_pipeline.interfaces.command_line.diagnosis import Finding, ok, problem, warning
-from campaign_pipeline.interfaces.command_line.templates import look_up
 from campaign_pipeline.ledger import migrate
 from campaign_pipeline.ledger.engine import Ledger, LedgerError, connect, durability_fault
 from campaign_pipeline.ledger.schema import senders
 from campaign_pipeline.ledger.states import CampaignStatus
 from campaign_pipeline.sending.limits import FROM_SETTINGS, Limit, latest_word
-from campaign_pipeline.settings import SettingsError
+from campaign_pipeline.settings import SettingsError, UnsignedWebhooks
 from campaign_pipeline.whatsapp.account import is_this_machine
 from campaign_pipeline.whatsapp.account_reading import (
     AccountReader,
@@ -67,6 +67,7 @@ def examine(settings: "Settings", clock: "Callable[[], datetime]") -> list[Findi
         *_look_at_account(settings, ledger.limit, clock),
         *ledger.findings,
         *(finding for campaign in ledger.campaigns for finding in _look_at_template(settings, campaign)),
+        *_look_at_receiver(settings),
         *_look_at_folders(settings),
         *_look_at_dagster(),
     ]
@@ -124,6 +125,22 @@ def _look_at_subscription(reader: AccountReader, settings: "Settings") -> Iterat
         yield diagnosis.judge_unread(error, "webhooks")
     else:
         yield diagnosis.judge_subscription(apps)
+
+
+def _look_at_receiver(settings: "Settings") -> Iterator[Finding]:
+    """The receiver of webhooks, where anything is set for it; others may receive them as well."""
+    said = (settings.whatsapp_app_secret, settings.webhook_verify_token, settings.webhook_forward_url)
+    takes_unsigned = settings.webhook_unsigned is UnsignedWebhooks.ACCEPT
+    if not any(said) and not takes_unsigned:
+        return
+    waiting = settings.forward_folder.glob("*") if settings.forward_folder.is_dir() else ()
+    yield diagnosis.judge_receiver(
+        has_secret=bool(settings.app_secrets),
+        has_verify_token=settings.webhook_verify_token is not None,
+        takes_unsigned=takes_unsigned,
+        passes_on=settings.webhook_forward_url is not None,
+        waiting_bytes=sum(path.stat().st_size for path in waiting if path.is_file()),
+    )
 
 
 def _look_at_ledger(settings: "Settings", now: datetime) -> _SeenOfLedger:

@@ -4,7 +4,6 @@ Add here a command with which a person looks at the limit or says something abou
 Keep out what holds when: `sending.limits`.
 """
 
-from dataclasses import asdict
 from datetime import UTC, date, datetime, time
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,8 +14,10 @@ from campaign_pipeline.interfaces.command_line.arguments import ByOption, JsonOp
 from campaign_pipeline.interfaces.command_line.context import Workplace, workplace_of
 
 if TYPE_CHECKING:
-    from campaign_pipeline.sending.capacity import Capacity
-    from campaign_pipeline.sending.limits import Limit, UsedElsewhere
+    from collections.abc import Sequence
+
+    from campaign_pipeline.interfaces.limit_in_force import LimitInForce
+    from campaign_pipeline.sending.limits import Limit
 
 PANEL = "The sender's limit"
 
@@ -35,31 +36,17 @@ def show(ctx: typer.Context, as_json: JsonOption = False) -> None:
     """Show how many people may be reached in 24 hours, who said so, and what is used; or set it."""
     if ctx.invoked_subcommand is not None:
         return
-    from campaign_pipeline.sending.capacity import Capacity, capacity_at, sender_id_or_none
-    from campaign_pipeline.sending.limits import history, latest_word, used_by_tests, used_elsewhere
+    from campaign_pipeline.interfaces.limit_in_force import look_at_limit
 
     workplace = workplace_of(ctx)
     now = workplace.clock()
     with workplace.ledger.read() as connection:
-        word = latest_word(connection, workplace.settings.sender_limit, now)
-        said = history(connection)
-        elsewhere = used_elsewhere(connection, now)
-        tests = used_by_tests(connection, now)
-        sender = sender_id_or_none(connection)
-        capacity = capacity_at(connection, sender, word.people, now) if sender is not None else Capacity(word.people, 0)
+        found = look_at_limit(connection, workplace.settings.sender_limit, now)
     if as_json:
-        document = {
-            "limit": asdict(word),
-            "used": capacity.used,
-            "used_elsewhere": [asdict(each) for each in elsewhere],
-            "test_sends": tests,
-            "free": capacity.free,
-            "history": [asdict(each) for each in said],
-        }
-        output.print_json(document)
+        output.print_json(found.as_dict())
     else:
-        _tell(workplace, word, capacity, elsewhere, tests)
-        _tell_history(workplace, said, now)
+        _tell(workplace, found)
+        _tell_history(workplace, found.history, now)
 
 
 @limit.command("set", epilog="Example: campaign limit set 2000 --from 2026-03-10 --by Ada")
@@ -79,7 +66,7 @@ def set_(
 
     workplace = workplace_of(ctx)
     now = workplace.clock()
-    effective_from = _beginning(workplace, from_date, now)
+    effective_from = workplace.settings.calendar.from_date_on(from_date, now)
     with workplace.ledger.write() as connection:
         word = set_limit(
             connection,
@@ -173,14 +160,6 @@ def used_elsewhere_(
     )
 
 
-def _beginning(workplace: Workplace, from_date: date | None, now: datetime) -> datetime:
-    """From when on a limit is meant: the first moment of a date, as the business has it; now, if that is today."""
-    calendar = workplace.settings.calendar
-    if from_date is None or from_date == calendar.date_of(now):
-        return now
-    return datetime.combine(from_date, time.min, tzinfo=calendar.timezone).astimezone(UTC)
-
-
 def _moment(workplace: Workplace, text: str, now: datetime) -> datetime:
     """A time as a person types it: one of today, one with its date, or one with its offset as programs write it."""
     calendar = workplace.settings.calendar
@@ -199,23 +178,23 @@ def _moment(workplace: Workplace, text: str, now: datetime) -> datetime:
     return written.astimezone(UTC)
 
 
-def _tell(
-    workplace: Workplace, word: "Limit", capacity: "Capacity", elsewhere: "list[UsedElsewhere]", tests: int
-) -> None:
+def _tell(workplace: Workplace, found: "LimitInForce") -> None:
+    word, capacity, elsewhere, tests = found.word, found.capacity, found.used_elsewhere, found.test_sends
     since = f", since {workplace.local(word.effective_from)}" if word.effective_from is not None else ""
     output.say(f"Limit  {output.people(word.people)} in 24 hours, by {word.source}{since}")
     of_these = sum(each.people for each in elsewhere)
     by = [f"{of_these:,} of them by other systems"] if of_these else []
     by += [f"{tests:,} by test sends" if by else f"{tests:,} of them by test sends"] if tests else []
     output.say("Used   " + ", ".join([f"{capacity.used:,}", *by]))
-    output.say(f"Free   {capacity.free:,}")
+    freed = f", the next at {workplace.local(found.freed[0].at)}" if found.freed else ""
+    output.say(f"Free   {capacity.free:,}{freed}")
     for each in elsewhere:
         output.say(
             f"       {output.people(each.people)} elsewhere at {workplace.local(each.used_at)}, by {each.source}"
         )
 
 
-def _tell_history(workplace: Workplace, said: "list[Limit]", now: datetime) -> None:
+def _tell_history(workplace: Workplace, said: "Sequence[Limit]", now: datetime) -> None:
     if not said:
         return
     output.say()

@@ -4,15 +4,14 @@ Add here a form that more than one command needs.
 Keep out what is said.
 """
 
-import json
 import sys
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, date, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, TextIO
 
 import typer
+
+from campaign_pipeline.interfaces.documents import to_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -44,11 +43,6 @@ def complain(sentence: str) -> None:
 def print_json(document: object) -> None:
     """Answers a program: one JSON document, with moments in UTC."""
     typer.echo(to_json(document, indent=2))
-
-
-def to_json(document: object, indent: int | None = None) -> str:
-    """A document as JSON text; moments in ISO 8601 and UTC, dates and paths as text."""
-    return json.dumps(document, ensure_ascii=False, indent=indent, default=_plain)
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], numbers: Sequence[str] = ()) -> None:
@@ -140,14 +134,3 @@ def _cell(value: object) -> str:
 def harmless(text: str) -> str:
     """A line that does not steer the terminal, whatever file or webhook it came from."""
     return "".join(each if each.isprintable() or each == _JOINER else "\N{REPLACEMENT CHARACTER}" for each in text)
-
-
-def _plain(value: object) -> str:
-    if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat()
-    if isinstance(value, date):
-        return value.isoformat()
-    if isinstance(value, Path):
-        return str(value)
-    msg = f"{type(value).__name__} has no place in a JSON document"
-    raise TypeError(msg)

@@ -1,7 +1,7 @@
-"""Commands about people: add, remove, recipients, subscribe, unsubscribe.
+"""Commands about the people of a campaign: add, remove, recipients.
 
-Add here a command about who is in a campaign or who wants messages.
-Keep out how rows become recipients: `recipients.intake`.
+Add here a command about who is in a campaign.
+Keep out who wants messages (`subscriptions`), and how rows become recipients: `recipients.intake`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,6 +21,7 @@ from campaign_pipeline.interfaces.command_line.arguments import (
 )
 from campaign_pipeline.interfaces.command_line.context import Workplace, workplace_of
 from campaign_pipeline.interfaces.command_line.errors import sentence_for
+from campaign_pipeline.interfaces.documents import intake_totals
 from campaign_pipeline.ledger.states import RecipientState
 
 if TYPE_CHECKING:
@@ -104,8 +105,8 @@ def recipients(
     """Show where each person of a campaign stands, and the date of their message."""
     from campaign_pipeline.campaigns import catalogue
     from campaign_pipeline.campaigns.figures import campaign_figures
-    from campaign_pipeline.interfaces.command_line import recipient_files
-    from campaign_pipeline.interfaces.command_line.overview import schedule_of
+    from campaign_pipeline.interfaces import recipient_files
+    from campaign_pipeline.interfaces.overview import schedule_of
     from campaign_pipeline.recipients.audience import RecipientRow, read_recipients
 
     workplace = workplace_of(ctx)
@@ -126,32 +127,6 @@ def recipients(
         else:
             figures = campaign_figures(connection, found.id)
             _show_people(workplace, rows, figures.total if state is None else figures.states[state])
-
-
-@commands.command(rich_help_panel=PANEL, epilog="Example: campaign subscribe +447911123456")
-def subscribe(ctx: typer.Context, phone: PhoneArgument, region: RegionOption = None) -> None:
-    """Note that a person wants messages, for campaigns to come."""
-    from campaign_pipeline.recipients import subscriptions
-    from campaign_pipeline.recipients.phone_numbers import mask_phone
-
-    workplace = workplace_of(ctx)
-    person = workplace.phone(phone, region)
-    with workplace.ledger.write() as connection:
-        is_news = subscriptions.subscribe(connection, person, source=workplace.actor, now=workplace.clock())
-    output.say(f"{mask_phone(person.e164)} {'is subscribed' if is_news else 'was subscribed already'}.")
-
-
-@commands.command(rich_help_panel=PANEL, epilog="Example: campaign unsubscribe +447911123456")
-def unsubscribe(ctx: typer.Context, phone: PhoneArgument, region: RegionOption = None) -> None:
-    """Note that a person wants no messages, of any campaign, from now on."""
-    from campaign_pipeline.recipients import subscriptions
-    from campaign_pipeline.recipients.phone_numbers import mask_phone
-
-    workplace = workplace_of(ctx)
-    person = workplace.phone(phone, region)
-    with workplace.ledger.write() as connection:
-        is_news = subscriptions.unsubscribe(connection, person, source=workplace.actor, now=workplace.clock())
-    output.say(f"{mask_phone(person.e164)} {'is unsubscribed' if is_news else 'was unsubscribed already'}.")
 
 
 def _unreadable() -> tuple[type[Exception], ...]:
@@ -176,6 +151,7 @@ def _take_in(
             actor=workplace.actor,
             clock=workplace.clock,
             us_numbers=workplace.settings.us_numbers,
+            consent=workplace.settings.consent,
             on_progress=tell,
         )
 
@@ -187,6 +163,7 @@ def _add_subscribed(workplace: Workplace, campaign: str) -> "tuple[str, IntakeRe
         workplace.ledger,
         campaign,
         us_numbers=workplace.settings.us_numbers,
+        consent=workplace.settings.consent,
         actor=workplace.actor,
         now=workplace.clock(),
     )
@@ -200,15 +177,8 @@ def _intake_document(
         {"file": file, "list_id": each.list_id, **each.counts.as_dict(), "rejections_file": each.rejections_file}
         for file, each in reports
     ]
-    totals = _totals([each for _, each in reports])
+    totals = intake_totals([each for _, each in reports])
     return {"campaign": campaign, "lists": lists, **totals, "errors": unread}
-
-
-def _totals(reports: "Sequence[IntakeReport]") -> dict[str, int]:
-    from campaign_pipeline.recipients.intake import IntakeCounts
-
-    counts = [report.counts.as_dict() for report in reports]
-    return {name: sum(each[name] for each in counts) for name in IntakeCounts().as_dict()}
 
 
 def _tell_intake(campaign: str, reports: "Sequence[IntakeReport]") -> None:
@@ -217,14 +187,14 @@ def _tell_intake(campaign: str, reports: "Sequence[IntakeReport]") -> None:
     names = list(reports[0].counts.as_dict())
     rows = [(each.name, *each.counts.as_dict().values()) for each in reports]
     if len(rows) > 1:
-        rows.append(("in all", *_totals(reports).values()))
+        rows.append(("in all", *intake_totals(reports).values()))
     output.print_table(
         ("list", *(name.replace("_", " ") for name in names)), rows, [n.replace("_", " ") for n in names]
     )
     for each in reports:
         if each.rejections_file is not None:
             output.say(f"Who was not added from {each.name}, and why: {each.rejections_file}")
-    output.say(f"{output.people(_totals(reports)['added'])} added to {campaign}.")
+    output.say(f"{output.people(intake_totals(reports)['added'])} added to {campaign}.")
 
 
 def _show_people(workplace: Workplace, rows: "Iterable[RecipientRow]", in_all: int) -> None:

@@ -19,7 +19,7 @@ from campaign_pipeline.interfaces.command_line.context import Workplace, workpla
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from campaign_pipeline.interfaces.command_line.overview import Concern, Day
+    from campaign_pipeline.interfaces.overview import Concern, Day
 
 PANEL = "Sending"
 
@@ -110,7 +110,7 @@ def send(
 @commands.command(rich_help_panel=PANEL, epilog="Example: campaign status")
 def status(ctx: typer.Context, as_json: JsonOption = False) -> None:
     """Show today, what is next, and what needs attention."""
-    from campaign_pipeline.interfaces.command_line.overview import look_at_day
+    from campaign_pipeline.interfaces.overview import look_at_day
 
     workplace = workplace_of(ctx)
     with workplace.ledger.read() as connection:
@@ -149,7 +149,7 @@ class _BatchProgress:
 def _concerns_of_installation(workplace: Workplace) -> "list[Concern]":
     """What needs attention outside the ledger: settings, and files that wait."""
     from campaign_pipeline.delivery.status_files import waiting_files
-    from campaign_pipeline.interfaces.command_line.overview import Concern
+    from campaign_pipeline.interfaces.overview import Concern
     from campaign_pipeline.settings import SettingsError
 
     concerns: list[Concern] = []

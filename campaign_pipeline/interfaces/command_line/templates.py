@@ -1,4 +1,4 @@
-"""Commands about a campaign's template: preflight, test-send; and the look at Meta that an activation begins with.
+"""Commands about a campaign's template: preflight, test-send.
 
 Add here a command that asks Meta for a template, or sends one to somebody who is named.
 Keep out what is found (`campaigns.preflight`) and how a test is sent (`sending.test_sends`).
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from campaign_pipeline.campaigns.template_lookup import TemplateLookup
     from campaign_pipeline.campaigns.value_problems import ValueProblem
     from campaign_pipeline.recipients.phone_numbers import PhoneNumber
-    from campaign_pipeline.settings import Settings
     from campaign_pipeline.whatsapp.account import CloudApiAccount
     from campaign_pipeline.whatsapp.messages import TemplateMessage
 
@@ -95,66 +94,11 @@ def send_tests(
         raise typer.Exit(1)
 
 
-def lookup_before_activation(workplace: Workplace, campaign: str, *, even_if_unreadable: bool) -> "TemplateLookup":
-    """What Meta shows of the template of a draft that is to be activated.
-
-    Args:
-        workplace: Settings and ledger.
-        campaign: Slug, name or id.
-        even_if_unreadable: Whether no answer of Meta's is as good as not having asked; else it refuses the activation.
-    """
-    from campaign_pipeline.campaigns.lifecycle import NOBODY_LOOKED
-    from campaign_pipeline.campaigns.template_lookup import NotLookedUp, Unreadable
-    from campaign_pipeline.ledger.states import CampaignStatus
-
-    found = _find(workplace, campaign)
-    if found.status != CampaignStatus.DRAFT:
-        return NOBODY_LOOKED
-    lookup = look_up(workplace.settings, found)
-    if isinstance(lookup, Unreadable):
-        if even_if_unreadable:
-            return NotLookedUp(lookup.reason)
-        advice = f"To go on all the same: `campaign activate {found.slug} --even-if-unreadable`."
-        return Unreadable(f"{lookup.reason} {advice}")
-    return lookup
-
-
-def warnings_of(campaign: "Campaign", lookup: "TemplateLookup") -> list[str]:
-    """What a person should know of the template of a campaign that was activated."""
-    return [finding.sentence for finding in _about_template(campaign, lookup)]
-
-
-def look_up(settings: "Settings", campaign: "Campaign") -> "TemplateLookup":
-    """Asks Meta for a campaign's template, if the settings say whose it is."""
-    from campaign_pipeline.campaigns.template_lookup import NotLookedUp, Unreadable, in_language
-
-    missing = [
-        name
-        for name, setting in {
-            "WHATSAPP_ACCESS_TOKEN": settings.whatsapp_access_token,
-            "WHATSAPP_PHONE_NUMBER_ID": settings.whatsapp_phone_number_id,
-            "WHATSAPP_BUSINESS_ACCOUNT_ID": settings.whatsapp_business_account_id,
-        }.items()
-        if setting is None
-    ]
-    if missing:
-        return NotLookedUp(f"set {', '.join(missing)}, so that a mistake shows before the first message.")
-    # Loaded here: only who asks needs what makes calls.
-    from campaign_pipeline.whatsapp.template_reading import TemplateReadError, read_templates
-
-    try:
-        templates = read_templates(
-            settings.account, settings.whatsapp_business_account_id or "", campaign.template_name
-        )
-    except TemplateReadError as error:
-        return Unreadable(str(error))
-    return in_language(templates, campaign.template_language)
-
-
 def _looked_up(workplace: Workplace, campaign: str) -> "tuple[Campaign, TemplateLookup]":
     """The campaign and what Meta shows of its template, which is kept on it."""
     from campaign_pipeline.campaigns.kept_template import keep_template
     from campaign_pipeline.campaigns.template_lookup import Found
+    from campaign_pipeline.interfaces.activation import look_up
 
     found = _find(workplace, campaign)
     lookup = look_up(workplace.settings, found)

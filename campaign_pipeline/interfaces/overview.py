@@ -1,4 +1,4 @@
-"""What a command shows of more than one room at once: a campaign with its lists, and the day with what needs attention.
+"""A look at more than one room at once: a campaign with its lists, and the day with what needs attention.
 
 Add here a read-only look that combines rooms. Nothing here changes a row, and the moment comes in as an argument.
 Keep out how it is shown, and figures: `campaigns.figures`.

@@ -1,4 +1,4 @@
-"""The people of a campaign as a file: CSV for a spreadsheet, JSON for a program, a row at a time.
+"""The people of a campaign as a file, from every way in: CSV for a spreadsheet, JSON for a program, a row at a time.
 
 Add here another form of the same rows.
 Keep out which rows there are: `recipients.audience`.
@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TextIO
 
-from campaign_pipeline.interfaces.command_line.output import to_json
+from campaign_pipeline.interfaces.documents import to_json
 from campaign_pipeline.recipients.rejections import harmless_cell
 
 if TYPE_CHECKING:
@@ -35,10 +35,10 @@ def write_csv(
         How many people were written.
     """
     if path == STDOUT:
-        return _write(rows, columns, sys.stdout, local)
+        return write_csv_rows(rows, columns, sys.stdout, local)
     partial = path.with_name(f".{path.name}.partial")
     with partial.open("w", encoding="utf-8", newline="") as file:
-        written = _write(rows, columns, file, local)
+        written = write_csv_rows(rows, columns, file, local)
     partial.replace(path)
     return written
 
@@ -52,9 +52,16 @@ def stream_json(rows: "Iterable[RecipientRow]") -> None:
     sys.stdout.write("[]\n" if separator == "[\n" else "\n]\n")
 
 
-def _write(
+def write_ndjson_rows(rows: "Iterable[RecipientRow]", file: TextIO) -> None:
+    """Writes people to a file, one JSON document a line."""
+    for row in rows:
+        file.write(to_json(row.as_dict()) + "\n")
+
+
+def write_csv_rows(
     rows: "Iterable[RecipientRow]", columns: Sequence[str], file: TextIO, local: Callable[[datetime], datetime]
 ) -> int:
+    """Writes people to a CSV file that is open; gives how many."""
     writer = csv.DictWriter(file, columns, lineterminator="\n")
     writer.writeheader()
     written = 0
