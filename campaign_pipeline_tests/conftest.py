@@ -1,5 +1,6 @@
 """Fixtures that every room's tests may ask for."""
 
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,17 @@ settings.register_profile(
     "project", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 settings.load_profile("project")
+
+# What is loaded and collected stays until the end: the collector need not go through all of it again and again. That
+# took an eighth of the tests' time and a third of their collection's.
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Lets the collector look after what the tests themselves leave behind."""
+    gc.freeze()
+    gc.set_threshold(20_000, 10, 10)
+    gc.enable()
 
 
 @pytest.fixture(scope="session")

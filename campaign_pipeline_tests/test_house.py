@@ -199,7 +199,7 @@ def test_importing_the_front_door_writes_nothing_and_connects_to_nothing(tmp_pat
     work = tmp_path / "work"
     home.mkdir()
     work.mkdir()
-    ours = ("CAMPAIGN_", "WHATSAPP_", "DAGSTER_")
+    ours = ("CAMPAIGN_", "WHATSAPP_", "WEBHOOK_", "DAGSTER_")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     # A wrong setting must not matter before somebody asks for the definitions.
     environment |= {"HOME": str(home), "PYTHONDONTWRITEBYTECODE": "1", "CAMPAIGN_SENDER_LIMIT": "not read"}

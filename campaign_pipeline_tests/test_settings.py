@@ -26,11 +26,26 @@ DEFAULTS = {
     "stop_after": 50,
     "stop_share": 30,
     "resume_unpaused": True,
+    "ingest_seconds": 300.0,
+    "stop_words": "",
+    "start_words": "",
+    "require_opt_in": False,
+    "reply_window": 72,
     "whatsapp_base_url": "https://graph.facebook.com",
     "whatsapp_api_version": "v25.0",
     "whatsapp_phone_number_id": None,
     "whatsapp_business_account_id": None,
     "whatsapp_access_token": None,
+    "dagster_webserver_url": "http://127.0.0.1:3000",
+    "upload_limit": 1024**3,
+    "metrics": "token",
+    "whatsapp_app_secret": None,
+    "webhook_verify_token": None,
+    "webhook_unsigned": "refuse",
+    "webhook_forward_url": None,
+    "webhook_forward_mb": 2_048,
+    "webhook_file_mb": 16.0,
+    "webhook_file_seconds": 5.0,
 }
 
 VARIABLES = {
@@ -48,11 +63,26 @@ VARIABLES = {
     "CAMPAIGN_STOP_AFTER": "stop_after",
     "CAMPAIGN_STOP_SHARE": "stop_share",
     "CAMPAIGN_RESUME_UNPAUSED": "resume_unpaused",
+    "CAMPAIGN_INGEST_SECONDS": "ingest_seconds",
+    "CAMPAIGN_STOP_WORDS": "stop_words",
+    "CAMPAIGN_START_WORDS": "start_words",
+    "CAMPAIGN_REQUIRE_OPT_IN": "require_opt_in",
+    "CAMPAIGN_REPLY_WINDOW": "reply_window",
     "WHATSAPP_BASE_URL": "whatsapp_base_url",
     "WHATSAPP_API_VERSION": "whatsapp_api_version",
     "WHATSAPP_PHONE_NUMBER_ID": "whatsapp_phone_number_id",
     "WHATSAPP_BUSINESS_ACCOUNT_ID": "whatsapp_business_account_id",
     "WHATSAPP_ACCESS_TOKEN": "whatsapp_access_token",
+    "DAGSTER_WEBSERVER_URL": "dagster_webserver_url",
+    "CAMPAIGN_UPLOAD_LIMIT": "upload_limit",
+    "CAMPAIGN_METRICS": "metrics",
+    "WHATSAPP_APP_SECRET": "whatsapp_app_secret",
+    "WEBHOOK_VERIFY_TOKEN": "webhook_verify_token",
+    "WEBHOOK_UNSIGNED": "webhook_unsigned",
+    "WEBHOOK_FORWARD_URL": "webhook_forward_url",
+    "WEBHOOK_FORWARD_MB": "webhook_forward_mb",
+    "WEBHOOK_FILE_MB": "webhook_file_mb",
+    "WEBHOOK_FILE_SECONDS": "webhook_file_seconds",
 }
 
 
@@ -97,10 +127,18 @@ def test_without_any_variable_the_settings_are_the_safe_ones() -> None:
         ("CAMPAIGN_SENDER_LIMIT", "2000", 2000),
         ("CAMPAIGN_SENDER_RATE", "0.5", 0.5),
         ("CAMPAIGN_SENDER_RATE", "80", 80.0),
+        ("CAMPAIGN_STOP_WORDS", "CANCEL, ende", "CANCEL, ende"),
+        ("CAMPAIGN_START_WORDS", "ALTA", "ALTA"),
+        ("CAMPAIGN_REQUIRE_OPT_IN", "true", True),
+        ("CAMPAIGN_REPLY_WINDOW", "24", 24.0),
         ("WHATSAPP_BASE_URL", "http://127.0.0.1:8090", "http://127.0.0.1:8090"),
         ("WHATSAPP_API_VERSION", "v26.0", "v26.0"),
         ("WHATSAPP_PHONE_NUMBER_ID", "106540352242922", "106540352242922"),
         ("WHATSAPP_BUSINESS_ACCOUNT_ID", "102290129340398", "102290129340398"),
+        ("WEBHOOK_UNSIGNED", "accept", "accept"),
+        ("WEBHOOK_FORWARD_MB", "64", 64),
+        ("WEBHOOK_FILE_MB", "0.5", 0.5),
+        ("WEBHOOK_FILE_SECONDS", "30", 30.0),
     ],
 )
 def test_each_variable_sets_its_setting(
@@ -158,6 +196,12 @@ def test_an_empty_line_of_the_env_file_is_one_that_is_not_set(tmp_path: Path, li
         ("WHATSAPP_BASE_URL", "graph.facebook.com", "WHATSAPP_BASE_URL"),
         ("WHATSAPP_API_VERSION", "25.0", "WHATSAPP_API_VERSION"),
         ("WHATSAPP_API_VERSION", "latest", "WHATSAPP_API_VERSION"),
+        ("WEBHOOK_UNSIGNED", "yes", "WEBHOOK_UNSIGNED"),
+        ("WEBHOOK_FORWARD_MB", "1", "WEBHOOK_FORWARD_MB"),
+        ("WEBHOOK_FILE_MB", "0", "WEBHOOK_FILE_MB"),
+        # Ingestion reads a file of up to 64 MB at once to find out whether it is one document.
+        ("WEBHOOK_FILE_MB", "65", "WEBHOOK_FILE_MB"),
+        ("WEBHOOK_FILE_SECONDS", "0", "WEBHOOK_FILE_SECONDS"),
     ],
 )
 def test_a_setting_that_cannot_be_used_is_refused_with_its_name_or_a_sentence(
@@ -189,6 +233,24 @@ def test_the_token_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     shown += [repr(settings.account), str(settings.account), f"{settings.account}"]
     assert [text for text in shown if "very-secret" in text] == []
     assert settings.account.access_token == TOKEN
+
+
+@pytest.mark.parametrize("variable", ["WHATSAPP_APP_SECRET", "WEBHOOK_VERIFY_TOKEN", "WEBHOOK_FORWARD_URL"])
+def test_no_secret_of_the_webhooks_is_ever_shown(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    """Whoever knows one of them can post what they like; the address of the bot may hold a token of its own."""
+    monkeypatch.setenv(variable, f"https://bot.example/{TOKEN}")
+    settings = Settings()
+    shown = [repr(settings), str(settings), settings.model_dump_json(), repr(settings.model_dump())]
+    assert [text for text in shown if "very-secret" in text] == []
+
+
+def test_several_app_secrets_are_written_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While Meta's secret is replaced, some webhooks are still signed with the old one."""
+    assert Settings().app_secrets == ()
+    monkeypatch.setenv("WHATSAPP_APP_SECRET", " old , new,")
+    assert Settings().app_secrets == ("old", "new")
+    monkeypatch.setenv("WHATSAPP_APP_SECRET", " , ")
+    assert Settings().app_secrets == ()
 
 
 @pytest.mark.parametrize(
@@ -241,6 +303,7 @@ def test_the_settings_hand_each_room_its_part(monkeypatch: pytest.MonkeyPatch) -
     assert settings.list_folders.rejected == settings.status_folders.rejected == Path("desk/rejected")
     assert settings.status_folders.inbox == Path("desk/inbox")
     assert settings.status_folders.archive == Path("desk/archive")
+    assert settings.forward_folder == Path("desk/forward")
     calendar = settings.calendar
     assert (calendar.timezone.key, calendar.start_date) == ("Pacific/Kiritimati", date(2026, 3, 1))
     assert (calendar.send_time, calendar.window) == (time(10, 30), SendWindow(time(10), time(18)))
@@ -271,3 +334,14 @@ def test_what_goes_into_a_request_is_visible_ascii(monkeypatch: pytest.MonkeyPat
         with pytest.raises(ValidationError, match=name) as raised:
             Settings()
         assert "secret" not in str(raised.value)
+
+
+def test_the_words_of_an_installation_are_read_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A business that asks its customers to write CANCEL has to be understood as well."""
+    monkeypatch.setenv("CAMPAIGN_STOP_WORDS", " CANCEL , geen post,, ")
+    monkeypatch.setenv("CAMPAIGN_START_WORDS", "ALTA")
+    terms = Settings().inbound_terms
+    assert [terms.vocabulary.meaning_of(text) for text in ("cancel", "Geen post!", "stop")] == ["unsubscribed"] * 3
+    assert terms.vocabulary.meaning_of("alta") == "subscribed"
+    assert terms.vocabulary.meaning_of("") is None
+    assert terms.reply_window.total_seconds() == 72 * 3600

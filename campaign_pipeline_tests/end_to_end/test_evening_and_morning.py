@@ -26,7 +26,8 @@ def test_an_evening_and_the_next_morning_reach_no_more_than_the_limit_together(
         CAMPAIGN_SENDER_LIMIT=str(LIMIT), CAMPAIGN_START_DATE="2026-03-02", CAMPAIGN_SEND_WINDOW="09:00-20:30"
     )
     _set_clock(installation, "2026-03-02 08:00:00")
-    installation.campaign(range(3 * LIMIT), daily_limit=LIMIT)
+    for words in installation.words_for_a_campaign(range(3 * LIMIT), daily_limit=LIMIT):
+        installation.must(*words)
     _set_clock(installation, "2026-03-02 20:00:00")
     installation.must("send")
     assert len(installation.reached()) == LIMIT

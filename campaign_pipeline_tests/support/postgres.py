@@ -44,8 +44,12 @@ class PostgresServer:
 
 
 @contextmanager
-def postgres_server() -> Generator[PostgresServer]:
-    """Starts a server on a free port of this machine, and throws it away at the end."""
+def postgres_server(**settings: str) -> Generator[PostgresServer]:
+    """Starts a server on a free port of this machine, and throws it away at the end.
+
+    Args:
+        settings: What is set otherwise than by default.
+    """
     binaries = _binaries()
     # A short path: a socket's address has about a hundred bytes.
     folder = Path(tempfile.mkdtemp(prefix="pg", dir="/tmp"))
@@ -63,6 +67,7 @@ def postgres_server() -> Generator[PostgresServer]:
         )
         # Without autovacuum rows come in the order in which they were written, and plans do not change by themselves.
         options = f"-c listen_addresses={HOST} -c port={port} -k {folder} -c max_connections=200 -c autovacuum=off"
+        options += "".join(f" -c {name}={value}" for name, value in settings.items())
         _run(
             [binaries / "pg_ctl", "-w", "-D", data, "-l", folder / "log", "-o", options, "start"],
             folder,

@@ -14,7 +14,7 @@ SHORTEST_PAUSE: Final = 0.02
 """Seconds between two looks at first; later a tenth of what was waited: to look costs the time that is waited for."""
 
 
-def wait_until(reached: Callable[[], bool], what: str, timeout: float = PATIENCE, longest_pause: float = 0.5) -> None:
+def wait_until(reached: Callable[[], bool], what: str, timeout: float = PATIENCE, longest_pause: float = 2.0) -> None:
     """Looks again and again.
 
     Args:

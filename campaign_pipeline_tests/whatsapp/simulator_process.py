@@ -3,8 +3,6 @@
 Add here what a test needs to order or to ask of the simulator. Keep out expectations: those belong to the tests.
 """
 
-import select
-import subprocess
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -14,8 +12,9 @@ from typing import Any, Self
 import requests
 
 from campaign_pipeline.whatsapp.simulator.account import AccountState
-from campaign_pipeline.whatsapp.simulator.options import SimulatorOptions, command_for
+from campaign_pipeline.whatsapp.simulator.options import SimulatorOptions
 from campaign_pipeline_tests.support.waiting import PATIENCE, wait_until
+from campaign_pipeline_tests.whatsapp.simulator_start import Forked, StartedSimulator
 
 _ANNOUNCEMENT = "simulator listening on "
 _START_SECONDS = 300.0
@@ -63,10 +62,13 @@ class SimulatorProcess:
         base_url: where it listens, such as `http://127.0.0.1:40123`; without the version.
     """
 
-    def __init__(self, options: SimulatorOptions) -> None:
+    def __init__(
+        self, options: SimulatorOptions, start: Callable[[SimulatorOptions], StartedSimulator] = Forked
+    ) -> None:
         self.options = options
         self.base_url = ""
-        self._process: subprocess.Popen[str] | None = None
+        self._start = start
+        self._process: StartedSimulator | None = None
         self._control = requests.Session()
         self._control.trust_env = False  # a proxy of the machine has no business between two local processes
 
@@ -93,11 +95,8 @@ class SimulatorProcess:
         """
         if self._process is not None:
             raise RuntimeError("The simulator is running already.")
-        process = subprocess.Popen(command_for(self.options), stdout=subprocess.PIPE, text=True)
-        self._process = process
-        assert process.stdout is not None
-        ready, _, _ = select.select([process.stdout], [], [], _START_SECONDS)
-        line = process.stdout.readline() if ready else ""
+        self._process = self._start(self.options)
+        line = self._process.first_line(_START_SECONDS)
         if not line.startswith(_ANNOUNCEMENT):
             self.kill()
             raise RuntimeError(f"The simulator did not start; it said {line!r}.")
@@ -358,15 +357,12 @@ class SimulatorProcess:
             raise ValueError(f"The simulator refused {method} {path}: {answer.text}")
         return answer.json()
 
-    def _running(self) -> subprocess.Popen[str]:
+    def _running(self) -> StartedSimulator:
         if self._process is None:
             raise RuntimeError("The simulator is not running.")
         return self._process
 
     def _wait(self) -> int:
-        process = self._running()
-        exit_code = process.wait(_STOP_SECONDS)
-        if process.stdout is not None:
-            process.stdout.close()
+        exit_code = self._running().wait(_STOP_SECONDS)
         self._process = None
         return exit_code

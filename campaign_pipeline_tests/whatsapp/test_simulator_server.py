@@ -19,6 +19,7 @@ from urllib3.exceptions import ProtocolError
 
 from campaign_pipeline.whatsapp.simulator.options import command_for
 from campaign_pipeline_tests.whatsapp.simulator_process import SimulatorProcess, simulator_options
+from campaign_pipeline_tests.whatsapp.simulator_start import ByCommand
 from campaign_pipeline_tests.whatsapp.test_simulator_judge import payload
 
 
@@ -182,7 +183,7 @@ def test_an_order_for_a_fault_that_makes_no_sense_is_refused(
 
 def test_counts_survive_a_kill_and_the_server_comes_back_on_its_port(tmp_path: Path) -> None:
     """The witness must outlive the server, or a duplicate across its restart is never seen."""
-    with SimulatorProcess(simulator_options(tmp_path)) as simulator:
+    with SimulatorProcess(simulator_options(tmp_path), ByCommand) as simulator:
         first = send(simulator, "+447700900001").json()["messages"][0]["id"]
         address = simulator.base_url
         simulator.kill()
@@ -229,7 +230,7 @@ def test_a_request_that_breaks_off_before_its_end_is_no_message(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """A killed sender leaves half a request: taken for a message, or for an error, it hides what was received."""
-    with SimulatorProcess(simulator_options(tmp_path)) as simulator:
+    with SimulatorProcess(simulator_options(tmp_path), ByCommand) as simulator:
         host, port = simulator.base_url.removeprefix("http://").split(":")
         with socket.create_connection((host, int(port))) as connection:
             path = f"/v25.0/{simulator.options.phone_number_id}/messages"
@@ -243,7 +244,7 @@ def test_a_request_that_breaks_off_before_its_end_is_no_message(
 def test_a_stop_lets_go_of_held_calls_and_writes_the_statuses_that_are_due(tmp_path: Path) -> None:
     """A server that waits for held calls never stops, and one that forgets due statuses leaves people unsettled."""
     options = simulator_options(tmp_path, flush_interval=60, read_after=3600)
-    with SimulatorProcess(options) as simulator, ThreadPoolExecutor(1) as pool:
+    with SimulatorProcess(options, ByCommand) as simulator, ThreadPoolExecutor(1) as pool:
         send(simulator, "+447700900001")
         simulator.hold()
         held = pool.submit(send, simulator, "+447700900002")
@@ -261,7 +262,7 @@ def test_a_server_that_cannot_write_statuses_stops_instead_of_losing_them(
 ) -> None:
     """A full disk that nobody notices looks like a campaign that nobody received."""
     (tmp_path / "inbox").write_text("a file where the folder should be")
-    with SimulatorProcess(simulator_options(tmp_path)) as simulator:
+    with SimulatorProcess(simulator_options(tmp_path), ByCommand) as simulator:
         send(simulator, "+447700900001")
         deadline = time.monotonic() + 60
         with pytest.raises(requests.ConnectionError):

@@ -4,6 +4,7 @@ Add here what a test needs to know of a call. Keep out expectations: those belon
 """
 
 import json
+import sys
 import threading
 from collections import deque
 from dataclasses import dataclass
@@ -20,16 +21,25 @@ class ReceivedCall:
     Attributes:
         headers: its headers.
         body: its raw body.
+        path: what was asked for, with the query.
     """
 
     headers: Message
     body: bytes
+    path: str
 
     @property
     def statuses(self) -> list[tuple[str, str]]:
         """Wamid and status of each status in it."""
         value: dict[str, Any] = json.loads(self.body)["entry"][0]["changes"][0]["value"]
         return [(status["id"], status["status"]) for status in value.get("statuses", [])]
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Says nothing of a caller that was killed."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)  # ty: ignore[invalid-argument-type]
 
 
 class WebhookReceiver:
@@ -39,12 +49,19 @@ class WebhookReceiver:
         calls: every call, in the order of arrival.
         answers: HTTP statuses of the next answers; when there are none left it is 200.
         seconds: how long each answer takes.
+        extra_headers: are in each answer.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, port: int = 0) -> None:
+        """Binds its port.
+
+        Args:
+            port: where it listens; 0 takes any that is free.
+        """
         self.calls: list[ReceivedCall] = []
         self.answers: deque[int] = deque()
         self.seconds = 0.0
+        self.extra_headers: dict[str, str] = {}
         self._stopping = threading.Event()
         receiver = self
 
@@ -53,16 +70,18 @@ class WebhookReceiver:
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                receiver.calls.append(ReceivedCall(self.headers, body))
+                receiver.calls.append(ReceivedCall(self.headers, body, self.path))
                 receiver._stopping.wait(receiver.seconds)
                 self.send_response(receiver.answers.popleft() if receiver.answers else 200)
                 self.send_header("Content-Length", "0")
+                for name, value in receiver.extra_headers.items():
+                    self.send_header(name, value)
                 self.end_headers()
 
             def log_message(self, format: str, *args: object) -> None:
                 """Says nothing on stderr."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = _Server(("127.0.0.1", port), Handler)
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever)
 
