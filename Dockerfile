@@ -3,6 +3,7 @@
 #   docker run … campaign_pipeline                      the web UI, on port 3000
 #   docker run … campaign_pipeline dagster-daemon run   schedules, sensors, queue
 #   docker run … campaign_pipeline campaign init        the ledger's tables, once
+#   docker run … campaign_pipeline campaign serve --only webhooks --host 0.0.0.0        WhatsApp's webhooks, on port 8080
 FROM python:3.12-slim AS build
 WORKDIR /build
 RUN python -m venv /opt/venv

@@ -28,10 +28,12 @@ demo: $(INSTALLED) ## 10,000 people, a 40-day plan, and today's 250 messages sen
 dev: $(INSTALLED) ## the Dagster web UI, its daemon and the local Cloud API on the demo's data
 	@$(BIN)/python examples/spring_sale/dev.py
 
-# The long ones that mostly wait come first, so that they do not wait one after the other at the end.
+# The long ones that mostly wait come first, so that they do not wait one after the other at the end. Six processes load
+# the same modules, and start many others: whatever the environment says, each module is compiled once for all of them.
+test: export PYTHONDONTWRITEBYTECODE :=
 test: $(INSTALLED) ## the whole test suite
 	@$(BIN)/python -m pytest -n 6 --dist loadfile --no-loadscope-reorder \
-		campaign_pipeline_tests/end_to_end campaign_pipeline_tests
+		campaign_pipeline_tests/end_to_end campaign_pipeline_tests/sending campaign_pipeline_tests
 
 # Each of these may be given: make torture RANDOM_KILLS=200. A failure says which SEED repeats it.
 torture: export RANDOM_KILLS ?= 1000
@@ -41,10 +43,17 @@ torture: export STATE_MACHINE_EXAMPLES ?= 2000
 torture: export FRESH_STATISTICS ?= 1
 torture: export WHOLE_CAMPAIGN ?= 250
 torture: export EVERY_SERVER_FAULT ?= 1
+torture: export REBUILD_EXAMPLES ?= 500
+torture: export REBUILD_KILLS ?= 25
+torture: export CONTRACT_EXAMPLES ?= 300
+torture: export RECEIVER_KILLS ?= 100
+torture: export BOT_DOWN_SECONDS ?= 60
 torture: $(INSTALLED) ## the long forms of the tests that kill, lose and repeat: 1,000 rounds of random kills, 40 missed dates
 	@$(BIN)/python -m pytest -v -n 2 --dist worksteal $(addprefix campaign_pipeline_tests/, \
 		sending/test_random_kills.py sending/test_every_crash.py sending/test_state_machine.py \
 		sending/test_whole_campaign.py sending/test_error_table.py ledger/test_query_plans.py \
+		delivery/test_rebuild.py interfaces/webhook_receiver/test_durability.py \
+		interfaces/webhook_receiver/test_passing_on.py interfaces/rest_api/test_contract.py \
 		end_to_end/test_three_at_once.py end_to_end/test_daemon.py)
 
 check: $(INSTALLED) ## style, types and definitions

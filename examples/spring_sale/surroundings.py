@@ -23,7 +23,7 @@ CAMPAIGN: Final = Path(sys.executable).with_name("campaign")
 
 _SIMULATOR_TOKEN: Final = "simulator-token"  # noqa: S105 - what the local Cloud API takes; it opens nothing else
 _HOST: Final = "127.0.0.1"
-_OURS: Final = ("CAMPAIGN_", "WHATSAPP_")
+_OURS: Final = ("CAMPAIGN_", "WHATSAPP_", "WEBHOOK_")
 _FIXED: Final = {
     "CAMPAIGN_DATA_DIR": "data/demo",
     "CAMPAIGN_TIMEZONE": "UTC",
