@@ -16,7 +16,7 @@ from pathlib import Path
 from sqlalchemy import Connection, func, select, update
 
 from campaign_pipeline.delivery.derivation import Transactions
-from campaign_pipeline.delivery.event_store import row_of_account_event, store_events
+from campaign_pipeline.delivery.event_store import newest_event, row_of_account_event, store_events
 from campaign_pipeline.delivery.status_lines import StatusLines, chunks_of
 from campaign_pipeline.ledger.locks import fold_alone
 from campaign_pipeline.ledger.schema import account_events, delivery_events, delivery_files
@@ -91,7 +91,7 @@ def _read_again(transactions: Transactions, path: Path, clock: Callable[[], date
 
 def _put_back(connection: Connection, chunk: StatusLines, file_id: int, now: datetime) -> None:
     event = delivery_events.c
-    newest_before = connection.execute(select(func.coalesce(func.max(event.id), 0))).scalar_one()
+    newest_before = newest_event(connection)
     store_events(connection, file_id, chunk.events, now)
     connection.execute(
         update(delivery_events).where(event.id > newest_before, event.status == "failed").values(acted_at=now)

@@ -58,7 +58,7 @@ def store_events(
     chosen = telling_most(events)
     if not chosen:
         return Stored(0, ())
-    newest_before = connection.execute(select(func.coalesce(func.max(_event.id), 0))).scalar_one()
+    newest_before = newest_event(connection)
     staged = stage(connection, delivery_events, _COLUMNS, _rows(chosen))
     # The same for all of them.
     given = {"file_id": literal(file_id, _event.file_id.type), "received_at": literal(now, _event.received_at.type)}
@@ -77,6 +77,11 @@ def store_events(
     is_new = _event.id > newest_before
     new = connection.execute(select(func.count()).select_from(delivery_events).where(is_new)).scalar_one()
     return Stored(new, _retold(connection, staged, newest_before) if written > new else ())
+
+
+def newest_event(connection: Connection) -> int:
+    """The number of the event that was stored last; 0 before the first."""
+    return connection.execute(select(func.coalesce(func.max(_event.id), 0))).scalar_one()
 
 
 def _retold(connection: Connection, staged: Table, newest_before: int) -> Sequence[str]:

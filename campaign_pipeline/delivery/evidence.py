@@ -21,7 +21,6 @@ from sqlalchemy import (
     Text,
     case,
     func,
-    literal,
     or_,
     select,
     union,
@@ -29,9 +28,9 @@ from sqlalchemy import (
 
 from campaign_pipeline.ledger.bulk import among, stage_query
 from campaign_pipeline.ledger.byte_order import by_bytes
-from campaign_pipeline.ledger.schema import UtcDateTime, delivery_events, person_aliases, send_attempts
+from campaign_pipeline.ledger.schema import UtcDateTime, delivery_events, send_attempts
 from campaign_pipeline.ledger.states import AttemptOutcome
-from campaign_pipeline.recipients.accounts import LONGEST_ALIAS
+from campaign_pipeline.recipients.identity import unknown_names
 
 _event = delivery_events.c
 _attempt = send_attempts.c
@@ -116,21 +115,8 @@ def new_names(connection: Connection, evidence: Table) -> list[tuple[str, str]]:
     columns = [
         told[f"{end}_{name}"] for name in ("recipient_alias", "recipient_user_id") for end in ("least", "greatest")
     ]
-    names = union(
-        *(select(each.label("alias"), told.person_key).where(each.is_not(None), each != known) for each in columns)
-    ).subquery("names")
-    # Each looked up by itself: joined, PostgreSQL with old statistics would go through all aliases.
-    is_known = (
-        select(literal(1))
-        .where(person_aliases.c.alias == names.c.alias, person_aliases.c.person_key == names.c.person_key)
-        .scalar_subquery()
-    )
-    rows = connection.execute(
-        select(names.c.alias, names.c.person_key).where(
-            func.length(names.c.alias).between(1, LONGEST_ALIAS), func.coalesce(is_known, 0) == 0
-        )
-    )
-    return sorted((row.alias, row.person_key) for row in rows)
+    names = (select(each.label("alias"), told.person_key).where(each.is_not(None), each != known) for each in columns)
+    return unknown_names(connection, union(*names))
 
 
 def _earliest(word: str) -> ColumnElement[datetime | None]:

@@ -129,7 +129,7 @@ def derive_anew(connection: Connection, attempt_ids: Sequence[str], now: datetim
         return
     _forget_statuses(connection, attempt_ids)
     evidence = gather_evidence(connection, attempt_ids)
-    _learn_statuses(connection, evidence, newest_time(connection, now) + CAPACITY_WINDOW)
+    _learn_statuses(connection, evidence, newest_time(connection, now))
     people = select(_attempt.recipient_id).where(_attempt.id.in_(attempt_ids))
     for some in _in_groups(connection, people):
         _fold(connection, some, now)
@@ -266,22 +266,20 @@ def match_events(connection: Connection, events: ColumnElement[bool]) -> None:
     connection.execute(update(delivery_events).where(is_unmatched, events).values(attempt_id=attempt_of_event()))
 
 
-def apply_evidence(connection: Connection, attempt_ids: Select, now: datetime, window_end: datetime) -> None:
+def apply_evidence(connection: Connection, attempt_ids: Select, now: datetime) -> None:
     """Does what `apply_to_attempts` does, for the attempts that a query gives; nulls among them are left out."""
     for some in _in_groups(connection, attempt_ids):
-        apply_to_attempts(connection, some, now, window_end)
+        apply_to_attempts(connection, some, now)
 
 
-def apply_to_attempts(connection: Connection, attempt_ids: Sequence[str], now: datetime, window_end: datetime) -> None:
+def apply_to_attempts(connection: Connection, attempt_ids: Sequence[str], now: datetime) -> None:
     """Brings what the stored events say onto their attempts, folds the recipients of these, and learns their aliases.
 
     Args:
         connection: A transaction that writes, and folds alone.
         attempt_ids: Attempts that have events, at most as many as a statement takes.
         now: Noted as the time of the change.
-        window_end: Until when a call counts whose answer is this evidence: 24 h from now.
     """
-    window_end = max(window_end, newest_time(connection, now) + CAPACITY_WINDOW)
     evidence = gather_evidence(connection, attempt_ids)
     moved: Sequence[str] = ()
     if told_other := told_other_wamids(connection, evidence):
@@ -289,7 +287,7 @@ def apply_to_attempts(connection: Connection, attempt_ids: Sequence[str], now: d
         # Statuses that came without our attempt's id are among them now.
         evidence = gather_evidence(connection, attempt_ids)
     answered = not_answered_yet(connection, evidence) if has_unnamed_replies(connection) else ()
-    _learn_statuses(connection, evidence, window_end)
+    _learn_statuses(connection, evidence, newest_time(connection, now))
     _fold_people(connection, people_told_of(connection, evidence), now)
     learnt = learn_names(connection, new_names(connection, evidence), now)
     if answered or told_other or learnt:
@@ -382,12 +380,15 @@ def _forget_statuses(connection: Connection, attempt_ids: Sequence[str]) -> None
     )
 
 
-def _learn_statuses(connection: Connection, evidence: Table, window_end: datetime) -> None:
-    """Brings the earliest time of each status onto its attempt."""
+def _learn_statuses(connection: Connection, evidence: Table, stamp: datetime) -> None:
+    """Brings the earliest time of each status onto its attempt; `stamp` is `newest_time`.
+
+    A call that this is the answer to counts for 24 h from then.
+    """
     event, learnt = delivery_events.c, evidence.c
     open_ended = _attempt.outcome.in_((AttemptOutcome.CALLING, AttemptOutcome.IN_DOUBT))
     # Meta's clock is not ours, by which answers are put into their order.
-    latest = literal(window_end - CAPACITY_WINDOW, _attempt.answered_at.type)
+    latest = literal(stamp, _attempt.answered_at.type)
     first_heard = case(
         (learnt.first_at < _attempt.started_at, _attempt.started_at),
         (learnt.first_at > latest, latest),
@@ -420,7 +421,10 @@ def _learn_statuses(connection: Connection, evidence: Table, window_end: datetim
                 else_=_attempt.answered_at,
             ),
             counts_until=case(
-                (_attempt.outcome == AttemptOutcome.CALLING, literal(window_end, _attempt.counts_until.type)),
+                (
+                    _attempt.outcome == AttemptOutcome.CALLING,
+                    literal(stamp + CAPACITY_WINDOW, _attempt.counts_until.type),
+                ),
                 else_=_attempt.counts_until,
             ),
         )

@@ -15,7 +15,8 @@ from sqlalchemy import Connection, func, select, update
 
 from campaign_pipeline.campaigns.lifecycle import complete_settled
 from campaign_pipeline.delivery.analytics import DateAnalytics, dates_due, refresh_due
-from campaign_pipeline.delivery.folding import CAPACITY_WINDOW, apply_to_attempts
+from campaign_pipeline.delivery.event_store import newest_event
+from campaign_pipeline.delivery.folding import apply_to_attempts
 from campaign_pipeline.ledger.bulk import among, by_index, in_portions
 from campaign_pipeline.ledger.engine import Ledger
 from campaign_pipeline.ledger.locks import fold_alone
@@ -50,7 +51,7 @@ def fold_new_events(ledger: Ledger, clock: Callable[[], datetime]) -> None:
             with ledger.write() as connection:
                 fold_alone(connection)
                 by_index(connection)
-                apply_to_attempts(connection, some, now, now + CAPACITY_WINDOW)
+                apply_to_attempts(connection, some, now)
                 complete_settled(connection, now)
         with ledger.write() as connection:
             _move(connection, end)
@@ -63,13 +64,13 @@ def fold_what_blocks(connection: Connection, now: datetime) -> None:
         connection: A transaction that writes and folds alone.
         now: The moment, UTC.
     """
-    newest = connection.execute(select(func.coalesce(func.max(_event.id), 0))).scalar_one()
+    newest = newest_event(connection)
     for heard in in_portions(_attempts_between(connection, folded_to(connection), newest)):
         may_be_repeated = select(_attempt.id).where(
             among(connection, _attempt.id, heard), _attempt.outcome.in_(MAY_BE_REPEATED)
         )
         if blocked := sorted(connection.execute(may_be_repeated).scalars()):
-            apply_to_attempts(connection, blocked, now, now + CAPACITY_WINDOW)
+            apply_to_attempts(connection, blocked, now)
 
 
 def heard_of(connection: Connection, attempt_ids: Collection[str]) -> list[str]:
@@ -108,8 +109,7 @@ def folded_to(connection: Connection) -> int:
 
 def _newest(connection: Connection, start: int) -> int:
     """The last of the next events, at most as many as are looked at together; `start` if there are none."""
-    newest = connection.execute(select(func.coalesce(func.max(_event.id), 0))).scalar_one()
-    return min(newest, start + EVENTS_AT_ONCE)
+    return min(newest_event(connection), start + EVENTS_AT_ONCE)
 
 
 def _attempts_between(connection: Connection, start: int, end: int) -> Sequence[str]:

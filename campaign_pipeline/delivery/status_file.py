@@ -23,7 +23,7 @@ from sqlalchemy.exc import TimeoutError as NoConnectionFreeError
 
 from campaign_pipeline.delivery.event_store import row_of_account_event, store_events
 from campaign_pipeline.delivery.folders import StatusFolders
-from campaign_pipeline.delivery.folding import CAPACITY_WINDOW, apply_to_attempts, derive_anew
+from campaign_pipeline.delivery.folding import apply_to_attempts, derive_anew
 from campaign_pipeline.delivery.inbound_store import InboundTerms, keep_words
 from campaign_pipeline.delivery.rejected_lines import RejectedLines
 from campaign_pipeline.delivery.status_lines import Place, StatusLines, chunks_of, text_between
@@ -206,7 +206,7 @@ class FileIngest:
             fold_alone(connection)
             stored = store_events(connection, file_id, chunk.events, now)
             for some in in_portions(stored.retold):
-                apply_to_attempts(connection, some, now, now + CAPACITY_WINDOW)
+                apply_to_attempts(connection, some, now)
                 # An event may have turned out to be another one's.
                 derive_anew(connection, some, now)
             rows = [row_of_account_event(event, file_id, number, now) for number, event in chunk.account_events]

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import Connection, func, literal, select, union, update
+from sqlalchemy import CompoundSelect, Connection, func, literal, select, union, update
 
 from campaign_pipeline.campaigns.journal import record
 from campaign_pipeline.ledger.bulk import among
@@ -302,15 +302,27 @@ def _new_names(connection: Connection, attempt_ids: Collection[str]) -> list[tup
         select(attempt.wa_id.label("alias"), attempt.person_key).where(among(connection, attempt.id, attempt_ids)),
         select(heard.c.recipient_alias, person_key),
         select(heard.c.recipient_user_id, person_key).where(heard.c.recipient_user_id.is_not(None)),
-    ).subquery("told")
+    )
+    return unknown_names(connection, told)
+
+
+def unknown_names(connection: Connection, told: CompoundSelect) -> list[tuple[str, str]]:
+    """Those of some names that nobody knew: alias and person key, in order.
+
+    Args:
+        connection: A transaction.
+        told: A query for ``alias``, of any length or null, and ``person_key``, each pair once.
+    """
+    names = told.subquery("names")
+    # Looked up by itself: joined, PostgreSQL with old statistics would go through all aliases.
     known = (
         select(literal(1))
-        .where(person_aliases.c.alias == told.c.alias, person_aliases.c.person_key == told.c.person_key)
+        .where(person_aliases.c.alias == names.c.alias, person_aliases.c.person_key == names.c.person_key)
         .scalar_subquery()
     )
     rows = connection.execute(
-        select(told.c.alias, told.c.person_key).where(
-            func.length(told.c.alias).between(1, LONGEST_ALIAS), func.coalesce(known, 0) == 0
+        select(names.c.alias, names.c.person_key).where(
+            func.length(names.c.alias).between(1, LONGEST_ALIAS), func.coalesce(known, 0) == 0
         )
     )
     return sorted((row.alias, row.person_key) for row in rows)

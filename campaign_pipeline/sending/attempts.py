@@ -164,7 +164,7 @@ def settle(connection: Connection, calls: Sequence[SettledCall], now: datetime, 
         # Statuses that came before this answer, without our attempt's id, waited for the wamid.
         match_events(connection, delivery_events.c.wamid.in_(wamids))
         with_events = select(delivery_events.c.attempt_id).where(delivery_events.c.attempt_id.in_(attempt_ids))
-        apply_evidence(connection, with_events, now, stamp + CAPACITY_WINDOW)
+        apply_evidence(connection, with_events, now)
     refold(connection, select(send_attempts.c.recipient_id).where(ours), now)
     act_on_answers(connection, failures, rule, now)
     learnt = learn_aliases(connection, [call.attempt_id for call in calls if call.answer.wa_id], now)

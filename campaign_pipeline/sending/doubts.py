@@ -18,7 +18,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, or_, 
 from campaign_pipeline.campaigns.journal import announce, audit
 from campaign_pipeline.campaigns.lifecycle import complete_settled
 from campaign_pipeline.delivery.analytics import refresh_date
-from campaign_pipeline.delivery.folding import CAPACITY_WINDOW, apply_to_attempts, refold
+from campaign_pipeline.delivery.folding import apply_to_attempts, refold
 from campaign_pipeline.delivery.new_evidence import heard_of
 from campaign_pipeline.ledger.bulk import in_portions
 from campaign_pipeline.ledger.engine import Ledger
@@ -269,7 +269,7 @@ def _fold_what_is_stored(connection: Connection, chosen: Sequence[Row], now: dat
     """Folds what an ingest has stored of some attempts and not folded yet; whether there was anything."""
     heard = [each for some in in_portions(chosen) for each in heard_of(connection, [row.id for row in some])]
     for some in in_portions(sorted(heard)):
-        apply_to_attempts(connection, some, now, now + CAPACITY_WINDOW)
+        apply_to_attempts(connection, some, now)
     return bool(heard)
 
 

@@ -13,6 +13,7 @@ from typing import Final
 
 import dagster as dg
 import pytest
+from sqlalchemy import update
 
 from campaign_pipeline.campaigns import catalogue, figures, journal, lifecycle, send_schedule, value_problems
 from campaign_pipeline.campaigns.catalogue import CampaignChange, CampaignPage, CampaignSort, find, list_page
@@ -29,6 +30,7 @@ from campaign_pipeline.interfaces.rest_api import launching, repeats, tokens
 from campaign_pipeline.interfaces.rest_api.metrics import look_at_ledger
 from campaign_pipeline.ledger.engine import Ledger
 from campaign_pipeline.ledger.locks import fold_alone
+from campaign_pipeline.ledger.schema import delivery_progress
 from campaign_pipeline.ledger.states import ApiRole, RecipientState, RejectionReason
 from campaign_pipeline.orchestration.ledger_events import report_ledger_events
 from campaign_pipeline.orchestration.resources import Pipeline
@@ -211,6 +213,9 @@ def _send(desk: SendingDesk) -> None:
     def send(on: date, stop: threading.Event | None = None) -> None:
         desk.send(on, limit=LIMIT, concurrency=2, days=_CALENDAR, stop=stop, on_progress=on_progress)
 
+    with desk.ledger.write() as connection:
+        # An ingest that was killed has stored the last statuses, and not folded them.
+        connection.execute(update(delivery_progress).values(folded_to=delivery_progress.c.folded_to - 5))
     told: list[Progress] = []
     stop = threading.Event()
 

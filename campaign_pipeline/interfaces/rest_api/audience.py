@@ -77,20 +77,18 @@ class RecipientList(Told):
     """For the next page; none when this is the last."""
 
 
-class PageQuery(Asked):
-    """Which people, page by page."""
-
-    state: State = None
-    """Only who is in this state."""
-    limit: PageSize = 50
-    cursor: Cursor = None
-
-
 class FileQuery(Asked):
     """Which people."""
 
     state: State = None
     """Only who is in this state."""
+
+
+class PageQuery(FileQuery):
+    """Which people, page by page."""
+
+    limit: PageSize = 50
+    cursor: Cursor = None
 
 
 class _Mark(Asked):

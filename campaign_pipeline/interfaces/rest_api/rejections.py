@@ -62,20 +62,18 @@ class RejectionList(Told):
     """For the next page; none when this is the last."""
 
 
-class PageQuery(Asked):
-    """Which rows, page by page."""
-
-    reason: Reason = None
-    """Only those with this reason."""
-    limit: PageSize = 50
-    cursor: Cursor = None
-
-
 class FileQuery(Asked):
     """Which rows."""
 
     reason: Reason = None
     """Only those with this reason."""
+
+
+class PageQuery(FileQuery):
+    """Which rows, page by page."""
+
+    limit: PageSize = 50
+    cursor: Cursor = None
 
 
 class _Mark(Asked):
