@@ -4,7 +4,7 @@ Add here what is kept of an event.
 Keep out how it came (`status_file`, `archive`), whose it is (`matching`) and what follows from it (`folding`).
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -43,7 +43,11 @@ class Stored:
 
 
 def store_events(
-    connection: Connection, file_id: int, events: Iterable[tuple[int, StatusEvent]], now: datetime
+    connection: Connection,
+    file_id: int,
+    events: Iterable[tuple[int, StatusEvent]],
+    now: datetime,
+    meanwhile: Callable[[], None] = lambda: None,
 ) -> Stored:
     """Keeps the events that are new; of one that is there in other words, the wording that tells more.
 
@@ -54,12 +58,14 @@ def store_events(
         file_id: Which file they are from.
         events: Each with the number of its line.
         now: The moment, UTC.
+        meanwhile: Begins what may be done while the database, which has all of them by then, is busy with them.
     """
     chosen = telling_most(events)
     if not chosen:
         return Stored(0, ())
     newest_before = newest_event(connection)
     staged = stage(connection, delivery_events, _COLUMNS, _rows(chosen))
+    meanwhile()
     # The same for all of them.
     given = {"file_id": literal(file_id, _event.file_id.type), "received_at": literal(now, _event.received_at.type)}
     # SQLite would read ON CONFLICT as a part of a join, were there no condition (https://sqlite.org/lang_upsert.html).

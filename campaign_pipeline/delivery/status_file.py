@@ -25,6 +25,7 @@ from campaign_pipeline.delivery.event_store import row_of_account_event, store_e
 from campaign_pipeline.delivery.folders import StatusFolders
 from campaign_pipeline.delivery.folding import apply_to_attempts, derive_anew
 from campaign_pipeline.delivery.inbound_store import InboundTerms, keep_words
+from campaign_pipeline.delivery.read_ahead import ReadAhead
 from campaign_pipeline.delivery.rejected_lines import RejectedLines
 from campaign_pipeline.delivery.status_lines import Place, StatusLines, chunks_of, text_between
 from campaign_pipeline.ledger.bulk import in_portions
@@ -160,19 +161,22 @@ class FileIngest:
         rejected = RejectedLines(self._folders.rejected / f"{self._kept_name}.lines.ndjson")
         rejected.cut_back_to(row.lines_read)
         place, is_cut_off = Place(row.bytes_read, row.lines_read), False
-        for chunk in chunks_of(self._path, self._inbound.vocabulary, place):
-            self._take_chunk(row.id, place, chunk, rejected)
-            place, is_cut_off = chunk.end, chunk.is_cut_off
-            # Where a file breaks off, nothing is left to go on with.
-            if not self._may_go_on(chunk) and not is_cut_off:
-                return self._so_far(place)
+        with ReadAhead(chunks_of(self._path, self._inbound.vocabulary, place)) as chunks:
+            for chunk in chunks:
+                self._take_chunk(row.id, place, chunk, rejected, chunks.begin)
+                place, is_cut_off = chunk.end, chunk.is_cut_off
+                # Where a file breaks off, nothing is left to go on with.
+                if not self._may_go_on(chunk) and not is_cut_off:
+                    return self._so_far(place)
         return self._end(rejected, is_cut_off)
 
-    def _take_chunk(self, file_id: int, start: Place, chunk: StatusLines, rejected: RejectedLines) -> None:
+    def _take_chunk(
+        self, file_id: int, start: Place, chunk: StatusLines, rejected: RejectedLines, meanwhile: Callable[[], None]
+    ) -> None:
         """Stores some lines; where that fails, each by itself, so that one which nobody foresaw rejects only itself."""
         rejected.add(chunk.problems)
         try:
-            self._store(file_id, start, chunk)
+            self._store(file_id, start, chunk, meanwhile)
         except Exception as error:
             if isinstance(error, _OvertakenError) or _is_no_files_fault(error):
                 raise
@@ -200,11 +204,13 @@ class FileIngest:
         aside = StatusLines(line.vocabulary, line.end, problems=[*line.problems, problem])
         self._store(file_id, start, aside)
 
-    def _store(self, file_id: int, start: Place, chunk: StatusLines) -> None:
+    def _store(
+        self, file_id: int, start: Place, chunk: StatusLines, meanwhile: Callable[[], None] = lambda: None
+    ) -> None:
         now = self._clock()
         with self._ledger.write() as connection:
             fold_alone(connection)
-            stored = store_events(connection, file_id, chunk.events, now)
+            stored = store_events(connection, file_id, chunk.events, now, meanwhile)
             for some in in_portions(stored.retold):
                 apply_to_attempts(connection, some, now)
                 # An event may have turned out to be another one's.
