@@ -14,7 +14,6 @@ from typing import Final
 
 from sqlalchemy import Connection, Integer, Numeric, Row, Select, and_, case, cast, func, select, union
 
-from campaign_pipeline.ledger.byte_order import by_bytes
 from campaign_pipeline.ledger.schema import (
     campaign_analytics,
     campaign_recipients,
@@ -91,7 +90,7 @@ def _events() -> Select:
     return select(
         *event["wamid", "status", "occurred_at", "error_code", "error_text", "callback_data"],
         *event["recipient_alias", "recipient_user_id", "attempt_id"],
-    ).order_by(by_bytes(event.wamid), by_bytes(event.status), event.occurred_at, event.error_code)
+    ).order_by(event.wamid, event.status, event.occurred_at, event.error_code)
 
 
 def _attempts() -> Select:
@@ -99,7 +98,7 @@ def _attempts() -> Select:
     return select(
         *attempt["id", "wamid", "outcome", "sent_at", "delivered_at", "read_at", "failed_at"],
         *attempt["failure_code", "failure_text"],
-    ).order_by(by_bytes(attempt.id))
+    ).order_by(attempt.id)
 
 
 def _recipients() -> Select:
@@ -114,7 +113,7 @@ def _recipients() -> Select:
             case((recipient.accepted_at.is_not(None), 1), else_=0),
         )
         .join(marketing_campaigns, marketing_campaigns.c.id == recipient.campaign_id)
-        .order_by(by_bytes(marketing_campaigns.c.slug), by_bytes(recipient.person_key))
+        .order_by(marketing_campaigns.c.slug, recipient.person_key)
     )
 
 
@@ -133,7 +132,7 @@ def _aliases() -> Select:
     return (
         select(known.alias, known.person_key, known.kind)
         .join(told, and_(told.c.alias == known.alias, told.c.person_key == known.person_key))
-        .order_by(by_bytes(known.alias), by_bytes(known.person_key))
+        .order_by(known.alias, known.person_key)
     )
 
 
@@ -148,7 +147,7 @@ def _analytics() -> Select:
     return (
         select(marketing_campaigns.c.slug, kept.send_date, *figures)
         .join(marketing_campaigns, marketing_campaigns.c.id == kept.campaign_id)
-        .order_by(by_bytes(marketing_campaigns.c.slug), kept.send_date)
+        .order_by(marketing_campaigns.c.slug, kept.send_date)
     )
 
 

@@ -16,7 +16,6 @@ from campaign_pipeline.delivery.account_words import subject_of
 from campaign_pipeline.delivery.matching import attempt_of_event, match_anew
 from campaign_pipeline.delivery.webhooks import AccountEvent, StatusEvent
 from campaign_pipeline.ledger.bulk import in_portions, stage
-from campaign_pipeline.ledger.byte_order import by_bytes
 from campaign_pipeline.ledger.schema import delivery_events
 from campaign_pipeline.ledger.upsert import insert_into, rows_inserted
 from campaign_pipeline.recipients.subscriptions import believable
@@ -151,7 +150,7 @@ def _tells_more(
     """`_weight`, compared by the database."""
     weights: list[tuple[ColumnElement[Any], ColumnElement[Any]]] = [
         *((case((new[name].is_(None), 0), else_=1), case((stored[name].is_(None), 0), else_=1)) for name in _TELLING),
-        (by_bytes(new["raw"]), by_bytes(stored["raw"])),
+        (new["raw"], stored["raw"]),
     ]
     return or_(
         *(

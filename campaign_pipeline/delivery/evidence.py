@@ -27,7 +27,6 @@ from sqlalchemy import (
 )
 
 from campaign_pipeline.ledger.bulk import among, stage_query
-from campaign_pipeline.ledger.byte_order import by_bytes
 from campaign_pipeline.ledger.schema import UtcDateTime, delivery_events, send_attempts
 from campaign_pipeline.ledger.states import AttemptOutcome
 from campaign_pipeline.recipients.identity import unknown_names
@@ -66,9 +65,9 @@ def gather_evidence(connection: Connection, attempt_ids: Sequence[str]) -> Table
         **{f"{word}_at": _earliest(word) for word in ("sent", "delivered", "read", "failed")},
         "first_at": func.min(_event.occurred_at),
         "failure_code": func.max(_if_failed(_event.error_code)),
-        "failure_text": func.max(by_bytes(_if_failed(_event.error_text))),
-        **{f"least_{name}": func.min(by_bytes(_event[name])) for name in _NAMES},
-        **{f"greatest_{name}": func.max(by_bytes(_event[name])) for name in _NAMES},
+        "failure_text": func.max(_if_failed(_event.error_text)),
+        **{f"least_{name}": func.min(_event[name]) for name in _NAMES},
+        **{f"greatest_{name}": func.max(_event[name]) for name in _NAMES},
     }
     told = (
         select(*(each.label(name) for name, each in columns.items()))

@@ -37,7 +37,6 @@ from campaign_pipeline.delivery.evidence import (
 from campaign_pipeline.delivery.matching import attempt_of_event, contested, match_anew
 from campaign_pipeline.delivery.replies import count_late_replies, has_unnamed_replies
 from campaign_pipeline.ledger.bulk import among, in_portions
-from campaign_pipeline.ledger.byte_order import by_bytes
 from campaign_pipeline.ledger.schema import (
     batches,
     campaign_recipients,
@@ -161,9 +160,7 @@ def _fold(connection: Connection, recipient_ids: Sequence[int], now: datetime) -
             func.min(case((_was_accepted(), _attempt.answered_at))).label("accepted_at"),
             func.max(_attempt.batch_id).label("batch_id"),
             func.max(
-                by_bytes(
-                    func.coalesce(_attempt.failure_text, case((_attempt.refused_person == 1, _attempt.error_text)))
-                )
+                func.coalesce(_attempt.failure_text, case((_attempt.refused_person == 1, _attempt.error_text)))
             ).label("failure"),
         )
         .where(among(connection, _attempt.recipient_id, recipient_ids))
@@ -333,7 +330,7 @@ def learn_wamids(connection: Connection, attempt_ids: Sequence[str]) -> list[str
     event = delivery_events.c
     with_id = and_(event.attempt_id.in_(attempt_ids), event.callback_data == event.attempt_id)
     told = (
-        select(event.attempt_id, func.min(by_bytes(event.wamid)).label("wamid"))
+        select(event.attempt_id, func.min(event.wamid).label("wamid"))
         .where(with_id)
         .group_by(event.attempt_id)
         .subquery("told")

@@ -15,7 +15,6 @@ from sqlalchemy import Column, ColumnElement, Connection, and_, case, func, sele
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from campaign_pipeline.ledger.bulk import in_portions
-from campaign_pipeline.ledger.byte_order import by_bytes
 from campaign_pipeline.ledger.schema import delivery_events, send_attempts
 
 EventColumns = ReadOnlyColumnCollection[str, Column[Any]]
@@ -37,14 +36,14 @@ def attempt_it_names(event: EventColumns = delivery_events.c) -> ColumnElement[A
 def attempt_of_its_wamid(event: EventColumns = delivery_events.c) -> ColumnElement[Any]:
     """The first attempt, by id, that has an event's wamid for a name."""
     by_answer = (
-        select(func.min(by_bytes(_attempt.id)))
+        select(func.min(_attempt.id))
         .where(_attempt.wamid == event.wamid)
         # Without it PostgreSQL may look for the smallest id by going through the primary key from its beginning.
         .group_by(_attempt.wamid)
         .scalar_subquery()
     )
     by_events = (
-        select(func.min(by_bytes(_with_id.c.attempt_id)))
+        select(func.min(_with_id.c.attempt_id))
         .where(_with_id.c.wamid == event.wamid, _with_id.c.attempt_id == _with_id.c.callback_data)
         .group_by(_with_id.c.wamid)
         .scalar_subquery()
@@ -95,4 +94,4 @@ def contested(connection: Connection, wamids: Sequence[str]) -> Collection[str]:
 
 def _lesser(one: ColumnElement[Any], other: ColumnElement[Any]) -> ColumnElement[Any]:
     """The lesser of two ids by their bytes; where one is null, the other."""
-    return func.coalesce(case((by_bytes(one) < by_bytes(other), one)), other, one)
+    return func.coalesce(case((one < other, one)), other, one)

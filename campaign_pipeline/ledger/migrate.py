@@ -9,7 +9,7 @@ from typing import Final
 
 from sqlalchemy import Connection, Engine, inspect, text
 
-SCHEMA_VERSION: Final = "0007"
+SCHEMA_VERSION: Final = "0008"
 """The newest migration; a test holds it against Alembic's head, so that starting a command need not load Alembic."""
 
 _ADVISORY_LOCK: Final = 7_206_115_331

@@ -674,3 +674,20 @@ api_launches = Table(
     Column("claim", String(36), nullable=False),
     Column("claimed_at", UtcDateTime, nullable=False),
 )
+
+
+def _compare_by_bytes(tables: Iterable[Table]) -> None:
+    """Has PostgreSQL sort and compare all text by its bytes, as SQLite does.
+
+    By the rules of a language, as a database of `en_US.UTF-8` does it by default, the same rows come in another order,
+    indexes of ids take twice as long, and an update of the operating system may break them
+    (https://wiki.postgresql.org/wiki/Locale_data_changes). No text in the ledger is in a language that is sorted by.
+    """
+    for table in tables:
+        for column in table.columns:
+            if isinstance(column.type, String):
+                kind = type(column.type)(length=column.type.length, collation="C")
+                column.type = column.type.with_variant(kind, "postgresql")
+
+
+_compare_by_bytes(metadata.tables.values())

@@ -622,10 +622,16 @@ def test_a_line_that_nobody_foresaw_is_kept_aside_alone(post: Post, monkeypatch:
     post.put("a.gz", gzip.compress(b"bad\n\n" + lines + b"bad too\n\n"))
     store_events = status_file.store_events
 
-    def poisoned(connection: Connection, file_id: int, events: list[tuple[int, StatusEvent]], now: datetime) -> Stored:
+    def poisoned(
+        connection: Connection,
+        file_id: int,
+        events: list[tuple[int, StatusEvent]],
+        now: datetime,
+        meanwhile: Callable[[], None],
+    ) -> Stored:
         if any(event.wamid == "poison" for _, event in events):
             raise ZeroDivisionError
-        return store_events(connection, file_id, events, now)
+        return store_events(connection, file_id, events, now, meanwhile)
 
     monkeypatch.setattr(status_file, "store_events", poisoned)
     (report,) = post.ingest().files
