@@ -17,7 +17,8 @@ from sqlalchemy import Connection, func, select, update
 
 from campaign_pipeline.delivery.derivation import Transactions
 from campaign_pipeline.delivery.event_store import newest_event, row_of_account_event, store_events
-from campaign_pipeline.delivery.status_lines import StatusLines, chunks_of
+from campaign_pipeline.delivery.faults import is_no_files_fault, reason_of
+from campaign_pipeline.delivery.status_lines import Place, StatusLines, chunks_of
 from campaign_pipeline.ledger.locks import fold_alone
 from campaign_pipeline.ledger.schema import account_events, delivery_events, delivery_files
 from campaign_pipeline.ledger.states import DeliveryFileState
@@ -33,7 +34,7 @@ class ArchiveReport:
         files: Files that were read.
         events: Status events in them.
         put_back: Those that the store did not have.
-        unreadable: Names of files that cannot be read, with the reason.
+        unreadable: Names of files that cannot be read, or not all of them, with the reason.
     """
 
     files: int
@@ -60,9 +61,14 @@ def put_back_from_archive(
     for number, path in enumerate(paths):
         on_progress(number, len(paths))
         try:
-            events += _read_again(transactions, path, clock)
+            reading = _Reading(transactions, path, clock)
+            reading.run()
         except OSError as error:
             unreadable.append(f"{path.name}: {error.strerror}")
+            continue
+        events += reading.events
+        if reading.refused:
+            unreadable.append(f"{path.name}: {reading.refused:,} refused, the first {reading.first_refusal}")
     on_progress(len(paths), len(paths))
     return ArchiveReport(len(paths), events, _events_stored(transactions) - before, tuple(unreadable))
 
@@ -72,21 +78,59 @@ def _files_in(archive: Path) -> list[Path]:
     return [path for path in archive.iterdir() if path.is_file() and not path.name.startswith(".")]
 
 
-def _read_again(transactions: Transactions, path: Path, clock: Callable[[], datetime]) -> int:
-    """Gives how many status events the file has."""
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    with transactions() as connection:
-        file_id = _file_row(connection, path.name, digest, clock())
-    # What people said was acted on when it came, and is not put back.
-    words = vocabulary()
-    events = 0
-    for chunk in chunks_of(path, words):
-        with transactions() as connection:
-            fold_alone(connection)
-            _put_back(connection, chunk, file_id, clock())
-        events += len(chunk.events)
-    return events
+class _Reading:
+    """The reading of one archived file.
+
+    Attributes:
+        events: How many status events it has, without refused lines.
+        refused: How many of its lines cannot be put back.
+        first_refusal: Which was the first of them, and why.
+    """
+
+    def __init__(self, transactions: Transactions, path: Path, clock: Callable[[], datetime]) -> None:
+        self.events = 0
+        self.refused = 0
+        self.first_refusal = ""
+        self._transactions = transactions
+        self._path = path
+        self._clock = clock
+        # What people said was acted on when it came, and is not put back.
+        self._words = vocabulary()
+
+    def run(self) -> None:
+        """Puts back what the store lacks; where some lines fail, each by itself, as when they were taken in."""
+        with self._path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        with self._transactions() as connection:
+            file_id = _file_row(connection, self._path.name, digest, self._clock())
+        start = Place()
+        for chunk in chunks_of(self._path, self._words):
+            if self._failure(chunk, file_id) is not None:
+                self._one_by_one(start, chunk.end, file_id)
+            start = chunk.end
+
+    def _one_by_one(self, start: Place, end: Place, file_id: int) -> None:
+        for line in chunks_of(self._path, self._words, start, at_once=1):
+            error = self._failure(line, file_id)
+            if error is not None:
+                self.first_refusal = self.first_refusal or f"in line {line.end.lines_read:,}: {reason_of(error)}"
+                self.refused += 1
+            if line.end.bytes_read >= end.bytes_read:
+                return
+
+    def _failure(self, lines: StatusLines, file_id: int) -> Exception | None:
+        """Puts some lines back, all or nothing; what speaks against them is given, anything else raised."""
+        try:
+            # The transaction may be one for everything: what failed has to be undone in it, and nothing else.
+            with self._transactions() as connection, connection.begin_nested():
+                fold_alone(connection)
+                _put_back(connection, lines, file_id, self._clock())
+        except Exception as error:
+            if is_no_files_fault(error):
+                raise
+            return error
+        self.events += len(lines.events)
+        return None
 
 
 def _put_back(connection: Connection, chunk: StatusLines, file_id: int, now: datetime) -> None:

@@ -18,10 +18,9 @@ from typing import Final
 from uuid import uuid4
 
 from sqlalchemy import Connection, Row, select, update
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as NoConnectionFreeError
 
 from campaign_pipeline.delivery.event_store import row_of_account_event, store_events
+from campaign_pipeline.delivery.faults import is_no_files_fault, reason_of
 from campaign_pipeline.delivery.folders import StatusFolders
 from campaign_pipeline.delivery.folding import apply_to_attempts, derive_anew
 from campaign_pipeline.delivery.inbound_store import InboundTerms, keep_words
@@ -41,8 +40,6 @@ TAKING: Final = ".taking-"
 
 _TAKEN_IN_BEFORE: Final = "its content was taken in before"
 _CHANGED: Final = "it changed while it was taken in: it stays in the inbox for the next ingest"
-_FAULTS_OF_THE_LEDGER: Final = (OperationalError, InterfaceError, NoConnectionFreeError)
-_FAULTS_OF_THE_MACHINE: Final = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.EIO)
 _NO_LOCKS_HERE: Final = (errno.EBADF, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
@@ -123,9 +120,9 @@ class FileIngest:
         except (FileNotFoundError, _OvertakenError):
             return
         except Exception as error:
-            if _is_no_files_fault(error):
+            if is_no_files_fault(error):
                 raise
-            self.report = self._reject(_reason_of(error))
+            self.report = self._reject(reason_of(error))
 
     def put_away(self) -> None:
         """Moves it out of the inbox, unless somebody else has done so, or it has changed since it was hashed."""
@@ -178,7 +175,7 @@ class FileIngest:
         try:
             self._store(file_id, start, chunk, meanwhile)
         except Exception as error:
-            if isinstance(error, _OvertakenError) or _is_no_files_fault(error):
+            if isinstance(error, _OvertakenError) or is_no_files_fault(error):
                 raise
             rejected.cut_back_to(start.lines_read)
             self._take_one_by_one(file_id, start, chunk, rejected)
@@ -189,7 +186,7 @@ class FileIngest:
             try:
                 self._store(file_id, start, line)
             except Exception as error:
-                if isinstance(error, _OvertakenError) or _is_no_files_fault(error):
+                if isinstance(error, _OvertakenError) or is_no_files_fault(error):
                     raise
                 self._set_line_aside(file_id, start, line, error, rejected)
             start = line.end
@@ -199,7 +196,7 @@ class FileIngest:
     def _set_line_aside(
         self, file_id: int, start: Place, line: StatusLines, error: Exception, rejected: RejectedLines
     ) -> None:
-        problem = (line.end.lines_read, _reason_of(error), text_between(self._path, start, line.end))
+        problem = (line.end.lines_read, reason_of(error), text_between(self._path, start, line.end))
         rejected.add([problem])
         aside = StatusLines(line.vocabulary, line.end, problems=[*line.problems, problem])
         self._store(file_id, start, aside)
@@ -288,18 +285,6 @@ def _name_in_inbox(path: Path) -> str:
     if not path.name.startswith(TAKING):
         return path.name
     return path.name.removeprefix(TAKING).partition("-")[2] or path.name
-
-
-def _is_no_files_fault(error: Exception) -> bool:
-    """Whether an error says nothing against the file: the ledger is away, or the machine is full or broken."""
-    return isinstance(error, _FAULTS_OF_THE_LEDGER) or getattr(error, "errno", None) in _FAULTS_OF_THE_MACHINE
-
-
-def _reason_of(error: Exception) -> str:
-    """Why a file cannot be taken in, as text that can be kept; without the values of a statement."""
-    cause = error.orig if isinstance(error, DBAPIError) else error
-    words = " ".join(f"it cannot be taken in: {type(cause).__name__}: {cause}".replace("\0", " ").split())
-    return words.encode("utf-8", "replace").decode()[:300]
 
 
 def _version(path: Path) -> tuple[int, int]:

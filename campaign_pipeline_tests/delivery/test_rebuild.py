@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -14,8 +15,9 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, delete, event, func, select, text, update
 
-from campaign_pipeline.delivery import derivation, rebuild, status_lines
+from campaign_pipeline.delivery import archive, derivation, event_store, rebuild, status_lines
 from campaign_pipeline.delivery.status_files import ingest_waiting, waiting_files
+from campaign_pipeline.delivery.webhooks import StatusEvent
 from campaign_pipeline.ledger.bulk import load_new
 from campaign_pipeline.ledger.engine import Ledger
 from campaign_pipeline.ledger.schema import (
@@ -150,6 +152,36 @@ def test_a_check_tells_what_is_wrong_and_changes_nothing(post: Post) -> None:
         assert (
             connection.execute(select(func.count()).where(audit_log.c.action == "delivery_rebuilt")).scalar_one() == 0
         )
+
+
+@pytest.mark.parametrize("only_check", [True, False])
+def test_an_archived_line_that_the_ledger_refuses_holds_up_no_other_one(
+    post: Post, monkeypatch: pytest.MonkeyPatch, only_check: bool
+) -> None:
+    """It was set aside when its file was taken in, and the file archived: every replay would end there for ever."""
+    (call,) = post.calls(1)
+    post.learn(*statuses("a", call.attempt_id), status("poison"), status("b", "sent"))
+    with post.ledger.write() as connection:
+        connection.execute(delete(delivery_events))
+    store_events = archive.store_events
+
+    def poisoned(
+        connection: Connection, file_id: int, events: list[tuple[int, StatusEvent]], now: datetime
+    ) -> event_store.Stored:
+        if any(event.wamid == "poison" for _, event in events):
+            connection.execute(text("INSERT INTO delivery_events (wamid) VALUES (NULL)"))
+        return store_events(connection, file_id, events, now)
+
+    monkeypatch.setattr(archive, "store_events", poisoned)
+    if only_check:
+        report = rebuild.check(post.ledger, post.folders.archive, lambda: NOW, on_progress=lambda *_: None)
+    else:
+        report = rebuilt(post.ledger, post.folders.archive)
+    assert report.archive is not None
+    assert report.archive.put_back == 4
+    (unreadable,) = report.archive.unreadable
+    assert "1 refused, the first in line 4" in unreadable
+    assert "IntegrityError" in unreadable or "NotNullViolation" in unreadable
 
 
 def test_the_archive_gives_back_what_the_store_has_lost(post: Post) -> None:
