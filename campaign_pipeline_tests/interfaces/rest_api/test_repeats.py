@@ -178,9 +178,13 @@ def test_answers_are_forgotten_also_when_no_key_comes_any_more(api: ServedApi, i
         with api.workplace.ledger.read() as connection:
             return connection.exec_driver_sql("SELECT count(*) FROM api_requests").scalar_one()
 
+    def are_forgotten() -> bool:
+        # One that comes while the use of the token is just being noted for the request before leaves it to the next.
+        api.get(CAMPAIGNS)
+        return kept() == 0
+
     assert kept() == 1
-    api.get(CAMPAIGNS)
-    wait_until(lambda: kept() == 0, "the answers to be forgotten")
+    wait_until(are_forgotten, "the answers to be forgotten")
 
 
 def test_answers_are_forgotten_after_two_days(ledger: Ledger, clock: HandClock) -> None:
