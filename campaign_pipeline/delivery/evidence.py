@@ -18,7 +18,6 @@ from sqlalchemy import (
     Connection,
     Integer,
     Table,
-    Text,
     case,
     func,
     or_,
@@ -26,10 +25,10 @@ from sqlalchemy import (
     union,
 )
 
-from campaign_pipeline.ledger.bulk import among, stage_query
+from campaign_pipeline.ledger.bulk import among, in_portions, stage_query
 from campaign_pipeline.ledger.schema import UtcDateTime, delivery_events, send_attempts
 from campaign_pipeline.ledger.states import AttemptOutcome
-from campaign_pipeline.recipients.identity import unknown_names
+from campaign_pipeline.recipients.identity import new_names_of, unknown_names
 
 _event = delivery_events.c
 _attempt = send_attempts.c
@@ -43,7 +42,8 @@ _KNOWN: Final[dict[str, ColumnElement[Any]]] = {
 }
 """What is known of an attempt before its statuses are learnt."""
 
-_NAMES: Final = ("wamid", "recipient_alias", "recipient_user_id")
+_ALIASES: Final = ("recipient_alias", "recipient_user_id")
+_NAMES: Final = ("wamid", *_ALIASES)
 """What all events of an attempt say alike, as a rule: of each the least and the greatest are looked at."""
 
 
@@ -104,18 +104,23 @@ def people_told_of(connection: Connection, evidence: Table) -> list[int]:
 
 
 def new_names(connection: Connection, evidence: Table) -> list[tuple[str, str]]:
-    """What statuses call the people of their attempts, and nobody knew: alias and person key, each once.
-
-    Of an attempt whose statuses tell more than two names of a kind, those in between are left out; there is none known.
-    """
+    """What statuses call the people of their attempts, and nobody knew: alias and person key, each once, in order."""
     told = evidence.c
     # What the answer to the call has said is known; as a rule statuses say nothing else.
     known = func.coalesce(told.known_alias, "")
-    columns = [
-        told[f"{end}_{name}"] for name in ("recipient_alias", "recipient_user_id") for end in ("least", "greatest")
-    ]
+    columns = [told[f"least_{name}"] for name in _ALIASES]
     names = (select(each.label("alias"), told.person_key).where(each.is_not(None), each != known) for each in columns)
-    return unknown_names(connection, union(*names))
+    found = set(unknown_names(connection, union(*names)))
+    for some in in_portions(_told_several_names(connection, evidence)):
+        found |= set(new_names_of(connection, some))
+    return sorted(found)
+
+
+def _told_several_names(connection: Connection, evidence: Table) -> Sequence[str]:
+    """Those attempts whose statuses call their person by several names of a kind; as a rule none."""
+    told = evidence.c
+    differ = (told[f"least_{name}"] != told[f"greatest_{name}"] for name in _ALIASES)
+    return connection.execute(select(told.attempt_id).where(or_(*differ)).order_by(told.attempt_id)).scalars().all()
 
 
 def _earliest(word: str) -> ColumnElement[datetime | None]:
@@ -131,4 +136,5 @@ def _type_of(name: str) -> Any:  # noqa: ANN401 - a column's type
         return UtcDateTime()
     if name == "recipient_id":
         return BigInteger()
-    return Integer() if name == "failure_code" else Text()
+    # Compared as in the ledger.
+    return Integer() if name == "failure_code" else _event.raw.type

@@ -8,6 +8,7 @@ other up: reading ahead gains time only while the other one waits for something 
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
@@ -18,7 +19,7 @@ class ReadAhead(Iterator[Item], Generic[Item]):
     """Items in their order, of which the next may be begun before it is asked for; at most one is held.
 
     It is used in a `with` statement, whose end waits for what was begun. An error of reading is raised where its item
-    would have been.
+    would have been. Where the machine starts no more threads, each item is read when it is asked for.
     """
 
     def __init__(self, items: Iterator[Item]) -> None:
@@ -28,14 +29,15 @@ class ReadAhead(Iterator[Item], Generic[Item]):
 
     def begin(self) -> None:
         """Has the next item read from now on; nothing more if that was begun before."""
-        if self._begun is None:
+        if self._begun is not None:
+            return
+        with suppress(RuntimeError):
             self._begun = self._reader.submit(self._read)
 
     def __next__(self) -> Item:
         """Gives the next item, waiting for it."""
-        self.begin()
         begun, self._begun = self._begun, None
-        item = begun.result() if begun else None
+        item = self._read() if begun is None else begun.result()
         if item is None:
             raise StopIteration
         return item[0]

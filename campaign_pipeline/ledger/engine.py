@@ -1,6 +1,6 @@
 """The connection to the ledger: one `Ledger` a process, with transactions that read and transactions that write.
 
-Add here a setting of a connection that the promises need (durability, locking, time zone).
+Add here a setting of a connection that all statements need (durability, locking, time zone, planning).
 Keep out queries and rules.
 """
 
@@ -21,9 +21,6 @@ SQLITE_BUSY_TIMEOUT_MS: Final = 60_000
 """How long a writer waits for another one: longer than any transaction of ours."""
 
 SQLITE_CACHE_KIB: Final = 64 * 1024
-
-# A statement of ours runs for less than a second: to compile it, as PostgreSQL up to 18 does by default, takes longer.
-_POSTGRESQL_OPTIONS: Final = "-c timezone=UTC -c jit=off"
 
 
 class LedgerError(RuntimeError):
@@ -95,11 +92,11 @@ def connect(url: str) -> Ledger:
         return Ledger(_sqlite_engine(parsed))
     if parsed.get_backend_name() == "postgresql":
         with_driver = parsed.set(drivername="postgresql+psycopg")
-        return Ledger(
-            create_engine(
-                with_driver, hide_parameters=True, connect_args={"options": _POSTGRESQL_OPTIONS}, pool_pre_ping=True
-            )
+        engine = create_engine(
+            with_driver, hide_parameters=True, connect_args={"options": "-c timezone=UTC"}, pool_pre_ping=True
         )
+        event.listen(engine, "connect", _set_up_postgresql)
+        return Ledger(engine)
     msg = f"The ledger works on SQLite and PostgreSQL, not on {parsed.get_backend_name()}: set CAMPAIGN_DATABASE_URL."
     raise LedgerError(msg)
 
@@ -144,6 +141,15 @@ def _sqlite_engine(url: URL) -> Engine:
     event.listen(engine, "connect", _set_up_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _set_up_postgresql(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
+    # To compile a statement, as PostgreSQL up to 18 does with those that look expensive, as a rule takes longer than to
+    # run it. Not among the options of the connection: PgBouncer refuses what it does not know there.
+    cursor = connection.cursor()
+    cursor.execute("SET jit = off")
+    cursor.close()
+    connection.commit()
 
 
 def _set_up_sqlite(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:

@@ -103,7 +103,7 @@ def learn_aliases(connection: Connection, attempt_ids: Collection[str], now: dat
     Returns:
         The aliases that were news.
     """
-    return learn_names(connection, _new_names(connection, attempt_ids), now)
+    return learn_names(connection, new_names_of(connection, attempt_ids), now)
 
 
 def learn_names(connection: Connection, told: Sequence[tuple[str, str]], now: datetime) -> list[str]:
@@ -287,8 +287,13 @@ def _note_spelled(connection: Connection, key_of: Mapping[str, str], now: dateti
     return _note_shared(connection, spelled, now)
 
 
-def _new_names(connection: Connection, attempt_ids: Collection[str]) -> list[tuple[str, str]]:
-    """What answers and statuses call the people of some attempts, and nobody knew: alias and person key, each once."""
+def new_names_of(connection: Connection, attempt_ids: Collection[str]) -> list[tuple[str, str]]:
+    """What answers and statuses call the people of some attempts, and nobody knew: alias and person key, each once.
+
+    Args:
+        connection: A transaction.
+        attempt_ids: At most as many as a statement takes.
+    """
     attempt, event = send_attempts.c, delivery_events.c
     # Each looked up by itself: joined, PostgreSQL with old statistics would go through all attempts or aliases.
     heard = (
@@ -407,7 +412,7 @@ def _members(
 def _ever_reached(connection: Connection, recipient_ids: Collection[int]) -> set[int]:
     """Those of some people of whom a call was accepted, or may have been."""
     found: set[int] = set()
-    # Asked by itself and by recipient, as in `_new_names`.
+    # Asked by itself and by recipient, as in `new_names_of`.
     for some in sorted_portions(recipient_ids):
         rows = connection.execute(
             select(send_attempts.c.recipient_id).where(

@@ -50,10 +50,12 @@ def test_what_is_begun_is_read_by_another_thread_and_no_further_than_one_item() 
     with ReadAhead(source.numbers()) as ahead:
         assert next(ahead) == 0
         assert source.given == [0]
+        source.threads.clear()
         ahead.begin()
         ahead.begin()
         assert source.has_given_two.wait(SECONDS_OF_PATIENCE)
     assert source.given == [0, 1]
+    assert source.threads
     assert threading.current_thread().name not in source.threads
 
 
@@ -72,5 +74,23 @@ def test_nothing_goes_on_reading_after_the_end() -> None:
     source = Source()
     with ReadAhead(source.numbers()) as ahead:
         next(ahead)
+        source.threads.clear()
         ahead.begin()
+    assert source.threads
     assert not {thread.name for thread in threading.enumerate()} & source.threads
+
+
+def test_a_machine_that_starts_no_more_threads_reads_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a container bounds them, a good file would be rejected and never be taken in."""
+
+    def refused(_thread: threading.Thread) -> None:
+        msg = "can't start new thread"
+        raise RuntimeError(msg)
+
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    came = []
+    with ReadAhead(Source().numbers()) as ahead:
+        for number in ahead:
+            came.append(number)
+            ahead.begin()
+    assert came == [0, 1, 2, 3]

@@ -27,6 +27,7 @@ from campaign_pipeline.ledger.schema import (
     delivery_files,
     inbound_words,
     outbox,
+    person_aliases,
     send_attempts,
     senders,
     subscriptions,
@@ -152,6 +153,22 @@ def test_a_check_tells_what_is_wrong_and_changes_nothing(post: Post) -> None:
         assert (
             connection.execute(select(func.count()).where(audit_log.c.action == "delivery_rebuilt")).scalar_one() == 0
         )
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_all_names_that_statuses_give_a_person_are_learnt_whether_they_come_together_or_not(
+    post: Post, at_once: bool
+) -> None:
+    """Of three, the one in between would be known only to whoever took the files in one by one."""
+    (call,) = post.calls(1)
+    told = [status("a", word, callback=call.attempt_id) for word in ("sent", "delivered", "read")]
+    told = [{**each, "recipient_user_id": f"GB.{number}"} for number, each in enumerate(told)]
+    for some in [told] if at_once else [[each] for each in (told[0], told[2], told[1])]:
+        post.learn(*some)
+    with post.ledger.read() as connection:
+        aliases = connection.execute(select(person_aliases.c.alias).order_by(person_aliases.c.alias)).scalars()
+        assert [alias for alias in aliases if alias.startswith("GB.")] == ["GB.0", "GB.1", "GB.2"]
+    assert rebuilt(post.ledger).agrees
 
 
 @pytest.mark.parametrize("only_check", [True, False])

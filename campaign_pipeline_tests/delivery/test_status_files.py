@@ -4,14 +4,15 @@ import gzip
 import json
 import os
 import signal
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from itertools import count
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Connection, Row, func, select, text
 from sqlalchemy.exc import OperationalError
 
 from campaign_pipeline.delivery import rejected_lines, status_file, status_lines
@@ -22,7 +23,7 @@ from campaign_pipeline.delivery.status_lines import StatusLines
 from campaign_pipeline.delivery.webhooks import StatusEvent
 from campaign_pipeline.ledger.engine import Ledger
 from campaign_pipeline.ledger.schema import campaign_analytics, delivery_events, delivery_files, outbox, send_attempts
-from campaign_pipeline.recipients.stop_words import vocabulary
+from campaign_pipeline.recipients.stop_words import Vocabulary, vocabulary
 from campaign_pipeline_tests.delivery.conftest import Post
 from campaign_pipeline_tests.delivery.ingest_process import LINES_A_CHUNK, start_ingest
 from campaign_pipeline_tests.delivery.payloads import MARCH, change, inbound, ndjson, payload, status
@@ -613,6 +614,62 @@ def test_a_file_with_something_that_nobody_foresaw_is_rejected_and_holds_up_no_o
     assert [(row.name, row.state) for row in files_of(post.ledger)] == [("a.ndjson", "rejected"), ("b.ndjson", "done")]
     assert len(post.names_in("rejected")) == 2
     assert post.names_in("inbox") == []
+
+
+def test_the_next_lines_are_read_while_the_database_stores_those_before(
+    post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One after the other, a large inbox takes a sixth longer, and nobody would notice."""
+    monkeypatch.setattr(status_lines, "LINES_PER_TRANSACTION", 2)
+    chunks_of, store_events = status_file.chunks_of, status_file.store_events
+    seen: list[str] = []
+    is_read = threading.Semaphore(0)
+
+    def chunks(path: Path, vocabulary: Vocabulary, start: status_lines.Place) -> Iterator[status_lines.StatusLines]:
+        for number, chunk in enumerate(chunks_of(path, vocabulary, start)):
+            seen.append("read")
+            if number:
+                is_read.release()
+            yield chunk
+
+    def storing(
+        connection: Connection,
+        file_id: int,
+        events: list[tuple[int, StatusEvent]],
+        now: datetime,
+        meanwhile: Callable[[], None],
+    ) -> Stored:
+        def begun() -> None:
+            meanwhile()
+            if seen.count("stored") < 2:
+                assert is_read.acquire(timeout=60)
+
+        stored = store_events(connection, file_id, events, now, begun)
+        seen.append("stored")
+        return stored
+
+    monkeypatch.setattr(status_file, "chunks_of", chunks)
+    monkeypatch.setattr(status_file, "store_events", storing)
+    post.put("a", ndjson(lives_of(post.messages(2))))
+    (report,) = post.ingest().files
+    assert report.new_events == 6
+    assert seen == ["read", "read", "stored", "read", "stored", "stored"]
+
+
+@pytest.mark.parametrize("ledger", ["postgresql"], indirect=True)
+def test_no_text_of_a_temporary_table_goes_by_the_locale_of_the_database(post: Post) -> None:
+    """The least of several wamids would be another one on another server."""
+    post.put("a", ndjson(lives_of(post.messages(1))))
+    post.ingest()
+    collations = text(
+        "SELECT c.relname || '.' || a.attname, l.collname FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid"
+        " JOIN pg_collation l ON l.oid = a.attcollation"
+        " WHERE c.relname LIKE 'staged%' AND a.attnum > 0"
+    )
+    with post.ledger.read() as connection:
+        found = dict(connection.execute(collations).all())
+    assert "staged_evidence.least_wamid" in found
+    assert {*found.values()} == {"C"}
 
 
 def test_a_line_that_nobody_foresaw_is_kept_aside_alone(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:

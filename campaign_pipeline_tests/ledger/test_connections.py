@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import func, select, text
+from sqlalchemy.exc import DBAPIError
 
 from campaign_pipeline.ledger.engine import SQLITE_BUSY_TIMEOUT_MS, Ledger, LedgerError, connect, open_ledger
 from campaign_pipeline.ledger.schema import senders
@@ -41,6 +42,18 @@ def test_a_postgresql_connection_speaks_utc(postgres: PostgresServer) -> None:
     with ledger.read() as connection:
         assert connection.execute(text("SHOW timezone")).scalar_one() == "UTC"
         assert connection.dialect.driver == "psycopg"
+    ledger.close()
+
+
+def test_a_postgresql_connection_compiles_no_statements_also_after_a_transaction_that_failed(
+    postgres: PostgresServer,
+) -> None:
+    """The fold forbids reading tables whole, which makes its statements look so expensive that each would be."""
+    ledger = connect(postgres.new_database())
+    with pytest.raises(DBAPIError), ledger.write() as connection:
+        connection.execute(text("SELECT 1 / 0"))
+    with ledger.read() as connection:
+        assert connection.execute(text("SHOW jit")).scalar_one() == "off"
     ledger.close()
 
 

@@ -57,6 +57,8 @@ def _collate(name: str) -> None:
         # Together, so that the indexes of a table are made once.
         changes = ", ".join(f'ALTER COLUMN "{column}" TYPE {kind} COLLATE "{name}"' for column, kind in columns)
         op.execute(f'ALTER TABLE "{table}" {changes}')
+        # What the planner knew of the columns is gone, and nothing brings it back until much of the table has changed.
+        op.execute(f'ANALYZE "{table}"')
 
 
 def _text_columns() -> Iterator[tuple[str, list[tuple[str, str]]]]:
