@@ -32,7 +32,7 @@ class ArchiveReport:
 
     Attributes:
         files: Files that were read.
-        events: Status events in them.
+        events: Status events in them, without those of refused lines.
         put_back: Those that the store did not have.
         unreadable: Names of files that cannot be read, or not all of them, with the reason.
     """
@@ -60,15 +60,14 @@ def put_back_from_archive(
     unreadable: list[str] = []
     for number, path in enumerate(paths):
         on_progress(number, len(paths))
+        reading = _Reading(transactions, path, clock)
         try:
-            reading = _Reading(transactions, path, clock)
             reading.run()
         except OSError as error:
             unreadable.append(f"{path.name}: {error.strerror}")
-            continue
-        events += reading.events
         if reading.refused:
-            unreadable.append(f"{path.name}: {reading.refused:,} refused, the first {reading.first_refusal}")
+            unreadable.append(f"{path.name}: lines refused: {reading.refused:,}, the first {reading.first_refusal}")
+        events += reading.events
     on_progress(len(paths), len(paths))
     return ArchiveReport(len(paths), events, _events_stored(transactions) - before, tuple(unreadable))
 
@@ -121,10 +120,11 @@ class _Reading:
     def _failure(self, lines: StatusLines, file_id: int) -> Exception | None:
         """Puts some lines back, all or nothing; what speaks against them is given, anything else raised."""
         try:
-            # The transaction may be one for everything: what failed has to be undone in it, and nothing else.
-            with self._transactions() as connection, connection.begin_nested():
+            with self._transactions() as connection:
                 fold_alone(connection)
-                _put_back(connection, lines, file_id, self._clock())
+                # The transaction may be one for everything: what failed has to be undone in it, and nothing else.
+                with connection.begin_nested():
+                    _put_back(connection, lines, file_id, self._clock())
         except Exception as error:
             if is_no_files_fault(error):
                 raise

@@ -104,7 +104,10 @@ def people_told_of(connection: Connection, evidence: Table) -> list[int]:
 
 
 def new_names(connection: Connection, evidence: Table) -> list[tuple[str, str]]:
-    """What statuses call the people of their attempts, and nobody knew: alias and person key, each once, in order."""
+    """What stored statuses call the people of their attempts, and nobody knew: alias and person key, once, in order.
+
+    A name from a wording that gave way to a fuller one of the same event stays with whom it was learnt for.
+    """
     told = evidence.c
     # What the answer to the call has said is known; as a rule statuses say nothing else.
     known = func.coalesce(told.known_alias, "")

@@ -8,7 +8,6 @@ other up: reading ahead gains time only while the other one waits for something 
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
@@ -19,7 +18,7 @@ class ReadAhead(Iterator[Item], Generic[Item]):
     """Items in their order, of which the next may be begun before it is asked for; at most one is held.
 
     It is used in a `with` statement, whose end waits for what was begun. An error of reading is raised where its item
-    would have been. Where the machine starts no more threads, each item is read when it is asked for.
+    would have been. Once the machine has started no thread, each item is read when it is asked for.
     """
 
     def __init__(self, items: Iterator[Item]) -> None:
@@ -31,8 +30,11 @@ class ReadAhead(Iterator[Item], Generic[Item]):
         """Has the next item read from now on; nothing more if that was begun before."""
         if self._begun is not None:
             return
-        with suppress(RuntimeError):
+        try:
             self._begun = self._reader.submit(self._read)
+        except RuntimeError:
+            # What was submitted is in its queue, and would be read and lost when a thread can be started later.
+            self._reader.shutdown(cancel_futures=True)
 
     def __next__(self) -> Item:
         """Gives the next item, waiting for it."""

@@ -145,7 +145,8 @@ def _sqlite_engine(url: URL) -> Engine:
 
 def _set_up_postgresql(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
     # To compile a statement, as PostgreSQL up to 18 does with those that look expensive, as a rule takes longer than to
-    # run it. Not among the options of the connection: PgBouncer refuses what it does not know there.
+    # run it. Not among the options of the connection: PgBouncer refuses what it does not know there. Where it pools
+    # transactions, set `jit = off` at the server.
     cursor = connection.cursor()
     cursor.execute("SET jit = off")
     cursor.close()

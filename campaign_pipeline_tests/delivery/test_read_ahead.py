@@ -80,17 +80,26 @@ def test_nothing_goes_on_reading_after_the_end() -> None:
     assert not {thread.name for thread in threading.enumerate()} & source.threads
 
 
-def test_a_machine_that_starts_no_more_threads_reads_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where a container bounds them, a good file would be rejected and never be taken in."""
+@pytest.mark.parametrize("refusals", [1, 2, 100])
+def test_a_machine_that_starts_no_thread_for_a_while_reads_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, refusals: int
+) -> None:
+    """Where a container bounds them, a good file would be rejected, or lines of it be read and forgotten."""
+    start = threading.Thread.start
+    refused: list[threading.Thread] = []
 
-    def refused(_thread: threading.Thread) -> None:
-        msg = "can't start new thread"
-        raise RuntimeError(msg)
+    def start_or_not(thread: threading.Thread) -> None:
+        if len(refused) < refusals:
+            refused.append(thread)
+            msg = "can't start new thread"
+            raise RuntimeError(msg)
+        start(thread)
 
-    monkeypatch.setattr(threading.Thread, "start", refused)
+    monkeypatch.setattr(threading.Thread, "start", start_or_not)
     came = []
     with ReadAhead(Source().numbers()) as ahead:
         for number in ahead:
             came.append(number)
             ahead.begin()
     assert came == [0, 1, 2, 3]
+    assert refused

@@ -273,9 +273,11 @@ def _hear_before_the_answer(desk: SendingDesk) -> None:
         double = phone(waiting_person(SPRING, 401)).removeprefix("+")
         answer_call(desk.ledger, calls[0], replace(accepted("wamid.early"), wa_id=double), desk.clock.now())
         answer_call(desk.ledger, calls[2], Answer(AnswerKind.REFUSED, 400, 131026, "nobody"), desk.clock.now())
-        # The same status again, from a receiver that keeps the attempt's id: it was another one's.
-        reworded = status("wamid.early", "delivered", callback=calls[1].attempt_id)
-        put(desk.status_folders.inbox, "reworded.ndjson", ndjson([payload(reworded)]))
+        # The same status again, from a receiver that keeps the attempt's id: it was another one's. Its person is called
+        # by several names.
+        reworded = [status("wamid.early", word, callback=calls[1].attempt_id) for word in ("sent", "delivered", "read")]
+        named = [{**each, "recipient_user_id": f"GB.{number}"} for number, each in enumerate(reworded)]
+        put(desk.status_folders.inbox, "reworded.ndjson", ndjson(payload(each) for each in named))
         desk.ingest()
     refused = parse_phone(calls[2].message.to, "GB")
     with desk.ledger.write() as connection:

@@ -99,6 +99,7 @@ MODULES: Final = (
     "delivery/analytics.py",
     "delivery/consequences.py",
     "delivery/event_store.py",
+    "delivery/evidence.py",
     "delivery/folding.py",
     "delivery/impediments.py",
     "delivery/inbound_store.py",

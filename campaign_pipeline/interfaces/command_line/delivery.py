@@ -114,7 +114,7 @@ def _tell_rebuild(report: "RebuildReport") -> None:
             f"Archive: {archive.files:,} files, {archive.events:,} events, {archive.put_back:,} of them put back."
         )
         for each in archive.unreadable:
-            output.remark(f"Cannot be read: {each}")
+            output.remark(f"Not put back, or not wholly: {each}")
     derived = report.derived
     output.say(
         f"{derived.events:,} events, {derived.attempts:,} attempts and {len(derived.dates):,} send dates were gone "
