@@ -12,8 +12,8 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, Row, func, select, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import Connection, Row, event, func, select, text
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from campaign_pipeline.delivery import rejected_lines, status_file, status_lines
 from campaign_pipeline.delivery.event_store import Stored
@@ -729,6 +729,27 @@ def test_a_ledger_that_is_away_rejects_no_file(post: Post, monkeypatch: pytest.M
         with pytest.raises(OperationalError):
             post.ingest()
     assert len(waiting_files(post.folders)) == 1
+
+
+@pytest.mark.parametrize("ledger", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("fault", ["SET TRANSACTION READ ONLY", "SET LOCAL search_path TO pg_catalog"])
+def test_a_server_that_is_read_only_or_shows_no_tables_rejects_no_file(post: Post, fault: str) -> None:
+    """After a failover, or with a right taken away, all that waits would be put where nobody takes it in again."""
+    (wamid,) = post.messages(1)
+    post.put("a.ndjson", ndjson(lives_of([wamid])))
+
+    def spoil(connection: Connection) -> None:
+        connection.exec_driver_sql(fault)
+
+    event.listen(post.ledger.engine, "begin", spoil)
+    try:
+        with pytest.raises(DBAPIError):
+            post.ingest()
+    finally:
+        event.remove(post.ledger.engine, "begin", spoil)
+    assert post.names_in("rejected") == []
+    (report,) = post.ingest().files
+    assert (report.state, report.new_events) == ("done", 3)
 
 
 def test_a_file_with_a_very_long_name_is_taken_in(post: Post) -> None:
