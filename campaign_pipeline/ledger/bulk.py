@@ -10,11 +10,14 @@ from typing import Any, Final, TypeVar
 from sqlalchemy import (
     ARRAY,
     JSON,
+    BigInteger,
     Column,
     ColumnElement,
     Connection,
+    Integer,
     MetaData,
     Select,
+    String,
     Table,
     any_,
     delete,
@@ -31,6 +34,15 @@ _Value = TypeVar("_Value")
 
 _VALUES_PER_STATEMENT: Final = 5_000
 """Both databases bound the parameters of a statement."""
+
+_KINDS: Final = (
+    (BigInteger, "int8"),
+    (Integer, "int4"),
+    (String, "text"),
+    (UtcDateTime, "timestamptz"),
+    (JSON, "jsonb"),
+)
+"""What PostgreSQL calls the types of columns; a big integer is an integer too."""
 
 _FEW: Final = 500
 """Rows that PostgreSQL takes one by one."""
@@ -136,20 +148,36 @@ def _copy(connection: Connection, table: Table, names: Sequence[str], rows: Iter
     if not isinstance(raw, PsycopgConnection):
         msg = f"expected a psycopg connection, got {type(raw).__name__}"
         raise TypeError(msg)
+    columns = [table.c[name] for name in names]
     prepared = [
         (place, preparation)
-        for place, name in enumerate(names)
-        if (preparation := _preparation_of(table.c[name], connection)) is not None
+        for place, column in enumerate(columns)
+        if (preparation := _preparation_of(column, connection)) is not None
     ]
-    statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
+    # In the database's own form: both sides need a third of the time that they take to write and read text.
+    statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(
         sql.Identifier(table.name), sql.SQL(", ").join(map(sql.Identifier, names))
     )
     with raw.cursor() as cursor, cursor.copy(statement) as copy:
+        copy.set_types([_kind_of(column) for column in columns])
         for row in rows:
             values = list(row)
             for place, preparation in prepared:
                 values[place] = preparation(values[place])
             copy.write_row(values)
+
+
+def _kind_of(column: Column[Any]) -> str:
+    """What PostgreSQL calls a column's type.
+
+    Raises:
+        TypeError: It is of none that was loaded before.
+    """
+    for kind, name in _KINDS:
+        if isinstance(column.type, kind):
+            return name
+    msg = f"{column.name} is of {column.type!r}, which nothing was loaded into so far: add it to _KINDS"
+    raise TypeError(msg)
 
 
 def _preparation_of(column: Column[Any], connection: Connection) -> Callable[[Any], Any] | None:
@@ -161,4 +189,18 @@ def _preparation_of(column: Column[Any], connection: Connection) -> Callable[[An
         return Jsonb
     if isinstance(kind, UtcDateTime):
         return lambda value: kind.process_bind_param(value, connection.dialect)
+    if isinstance(kind, Integer) and not isinstance(kind, BigInteger):
+        return _checked
     return None
+
+
+def _checked(value: int | None) -> int | None:
+    """A number that has its place in four bytes, into which the driver would press any.
+
+    Raises:
+        OverflowError: It has not.
+    """
+    if value is not None and not -(2**31) <= value < 2**31:
+        msg = f"{value} is no number of four bytes"
+        raise OverflowError(msg)
+    return value

@@ -57,6 +57,25 @@ def test_loading_counts_the_rows_that_were_new_and_leaves_the_others_as_they_wer
     ]
 
 
+@pytest.mark.parametrize("ledger_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("number", [2**31, -(2**31) - 1, 2**32 + 5])
+def test_a_number_that_is_too_large_for_its_column_is_refused_and_not_pressed_into_it(
+    ledger: Ledger, number: int
+) -> None:
+    """The driver writes four of its bytes, and another line of the list would be told to the marketer."""
+    with ledger.write() as connection:
+        put(connection, "marketing_campaigns")
+        put(connection, "recipient_lists")
+    row = {"list_id": 1, "line_number": number, "value": "x", "reason": "invalid", "detail": "y"}
+    with pytest.raises(OverflowError, match="four bytes"), ledger.write() as connection:
+        load_new(connection, recipient_rejections, [row])
+    fits = [{**row, "line_number": each} for each in (2**31 - 1, -(2**31))]
+    with ledger.write() as connection:
+        assert load_new(connection, recipient_rejections, fits) == 2
+        lines = connection.execute(select(recipient_rejections.c.line_number)).scalars()
+        assert sorted(lines) == [-(2**31), 2**31 - 1]
+
+
 def test_every_text_comes_back_as_it_was_loaded(ledger: Ledger) -> None:
     """A tab in a note must not move the rest of the row by a column, nor a backslash and an N become nothing."""
     with ledger.write() as connection:
