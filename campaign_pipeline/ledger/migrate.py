@@ -5,9 +5,12 @@ Keep out data fixes that belong to one room.
 """
 
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import Connection, Engine, inspect, text
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 SCHEMA_VERSION: Final = "0008"
 """The newest migration; a test holds it against Alembic's head, so that starting a command need not load Alembic."""
@@ -33,21 +36,27 @@ def upgrade(connection: Connection) -> None:
     """
     # Loaded here, since it takes longer than most commands run.
     from alembic import command
-    from alembic.config import Config
     from alembic.util import CommandError
 
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
     if _version_of(connection) == SCHEMA_VERSION:
         return
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    config.attributes["connection"] = connection
     try:
-        command.upgrade(config, "head")
+        command.upgrade(alembic_config(connection), "head")
     except CommandError as error:
         msg = f"no way leads from version {_version_of(connection)} of the tables to {SCHEMA_VERSION}"
         raise UnknownVersionError(msg) from error
+
+
+def alembic_config(connection: Connection) -> "Config":
+    """What Alembic needs to run the migrations on a connection, in its transaction."""
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.attributes["connection"] = connection
+    return config
 
 
 def _version_of(connection: Connection) -> str | None:

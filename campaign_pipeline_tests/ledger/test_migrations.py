@@ -129,9 +129,7 @@ def test_the_planner_knows_the_columns_whose_order_a_migration_has_changed(ledge
     """Without statistics it reads large tables whole, until a tenth of them has changed."""
     known = text("SELECT count(*) FROM pg_stats WHERE tablename = 'senders' AND attname = 'name'")
     with ledger.write() as connection:
-        config = Config()
-        config.set_main_option("script_location", str(Path(migrate.__file__).parent / "migrations"))
-        config.attributes["connection"] = connection
+        config = migrate.alembic_config(connection)
         command.downgrade(config, "0007")
         put(connection, "senders")
         connection.execute(text("ANALYZE senders"))
@@ -142,10 +140,8 @@ def test_the_planner_knows_the_columns_whose_order_a_migration_has_changed(ledge
 def test_every_migration_can_be_taken_back_and_made_again(ledger: Ledger) -> None:
     """A version that turns out to be wrong is left behind with its tables, or not at all."""
     before = _shape(ledger)
-    config = Config()
-    config.set_main_option("script_location", str(Path(migrate.__file__).parent / "migrations"))
     with ledger.write() as connection:
-        config.attributes["connection"] = connection
+        config = migrate.alembic_config(connection)
         command.downgrade(config, "base")
         assert {*inspect(connection).get_table_names()} <= {"alembic_version"}
         command.upgrade(config, "head")

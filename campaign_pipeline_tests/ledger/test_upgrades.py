@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 from alembic import command
-from alembic.config import Config
 from sqlalchemy import Connection, inspect, text
 
 from campaign_pipeline.ledger import migrate
@@ -21,13 +20,6 @@ from campaign_pipeline_tests.support.campaigns import NOON
 from campaign_pipeline_tests.support.postgres import PostgresServer
 
 
-def _config(connection: Connection) -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(Path(migrate.__file__).parent / "migrations"))
-    config.attributes["connection"] = connection
-    return config
-
-
 @pytest.fixture(params=["sqlite", "postgresql"])
 def first_version(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
     """A ledger with the tables of version 0001."""
@@ -37,7 +29,7 @@ def first_version(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Le
         server: PostgresServer = request.getfixturevalue("postgres")
         made = connect(server.new_database())
     with made.write() as connection:
-        command.upgrade(_config(connection), "0001")
+        command.upgrade(migrate.alembic_config(connection), "0001")
     yield made
     made.close()
 
@@ -105,7 +97,7 @@ def test_an_upgrade_can_be_taken_back_and_done_again(first_version: Ledger) -> N
         _fill(connection)
     initialise(first_version)
     with first_version.write() as connection:
-        command.downgrade(_config(connection), "0001")
+        command.downgrade(migrate.alembic_config(connection), "0001")
     with first_version.read() as connection:
         assert not inspect(connection).has_table("person_aliases")
         columns = {column["name"] for column in inspect(connection).get_columns("campaign_recipients")}
